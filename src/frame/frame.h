@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FRAME_FRAME_H
+#define FRAME_FRAME_H
+
+/*
+ * A frame: pixels that a renderer makes and a display shows. Shared by counting; neither side knows the
+ * other. One thread.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/rect.h"
+
+struct frame_ops;
+
+struct frame {
+	const struct frame_ops *ops;
+	uint32_t refs;
+	uint32_t width; // pixels, not 0
+	uint32_t height; // pixels, not 0
+	uint32_t format; // DRM_FORMAT_* (drm_fourcc.h), one that frame_format_is_known
+};
+
+/* Pixels to read between begin_read and end_read. */
+struct frame_view {
+	const uint8_t *pixels; // of the rectangle's first pixel
+	size_t stride; // bytes from row to row
+};
+
+struct frame *frame_ref(struct frame *frame);
+void frame_unref(struct frame *frame); // NULL is fine
+
+/*
+ * Makes the pixels of the rectangle (within the frame) readable here; may copy or read back just those.
+ * Borrows until frame_end_read. Returns 0 or -errno.
+ */
+int frame_begin_read(struct frame *frame, const struct rect *rect, struct frame_view *view);
+void frame_end_read(struct frame *frame);
+
+/*
+ * A frame in private memory, all zero. *pixels is where its maker writes; it and *stride (bytes, width *
+ * 4) hold as long as the frame. Returns NULL when there is no memory.
+ */
+struct frame *frame_create_private(
+	uint32_t width, uint32_t height, uint32_t format, uint8_t **pixels, size_t *stride);
+
+/* Bytes that a frame of this size takes; UINT64_MAX when that does not fit. */
+uint64_t frame_size(uint32_t width, uint32_t height);
+
+/* Every known format has four bytes a pixel. */
+#define FRAME_PIXEL_SIZE 4
+
+/* One of the eight formats of virtio-gpu (VIRTIO 1.3, 5.7.6.8, enum virtio_gpu_formats)? */
+bool frame_format_is_known(uint32_t format);
+
+/* Can the bytes of `format` be taken as they are where x8r8g8b8 is wanted? */
+bool frame_format_is_xrgb(uint32_t format);
+
+/*
+ * Copies the rectangle (within the frame) as DRM_FORMAT_XRGB8888 or DRM_FORMAT_ARGB8888 to `to`, rows
+ * `stride` bytes apart. A format without alpha gives opaque pixels. Returns 0 or -errno of begin_read.
+ */
+int frame_convert(struct frame *frame, const struct rect *rect, uint32_t to_format, uint8_t *to,
+	size_t stride);
+
+/* Draws `over` (ARGB, premultiplied) onto XRGB pixels at x, y, clipped. For screenshots. */
+void frame_blend(uint8_t *pixels, uint32_t width, uint32_t height, size_t stride,
+	struct frame *over, int32_t x, int32_t y);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef GPU_DEVICE_H
+#define GPU_DEVICE_H
+
+/*
+ * The virtio-gpu device (VIRTIO 1.3, 5.7), without a transport: requests go in as private bytes, answers
+ * come out through gpu_transport_ops. It owns resources and scanouts, asks a renderer for pixels and a
+ * display to show them. One thread.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "display/display.h"
+#include "gpu/limits.h"
+#include "gpu/wire.h"
+#include "memory/memory.h"
+#include "render/render.h"
+
+struct gpu_device;
+
+/* The largest answer: GET_EDID's. */
+union gpu_response {
+	struct virtio_gpu_ctrl_hdr header;
+	struct virtio_gpu_resp_display_info display_info;
+	struct virtio_gpu_resp_edid edid;
+	struct virtio_gpu_resp_resource_uuid uuid;
+	struct virtio_gpu_resp_capset_info capset_info;
+};
+
+/*
+ * One request, from pop to push. The transport makes it, fills the first part, and gives it to
+ * gpu_device_submit; the device ends it with exactly one `complete`.
+ */
+struct gpu_request {
+	// by the transport
+	uint32_t queue; // WIRE_CONTROL_QUEUE or WIRE_CURSOR_QUEUE
+	const uint8_t *bytes; // private copy of what the driver wrote
+	size_t len;
+	uint64_t total_len; // more than len when the request was too large to copy
+	// by the device
+	union gpu_response response;
+	size_t response_len; // bytes of response to write
+	// private to gpu/
+	struct list link; // gpu_device.pending
+	uint64_t token;
+	uint32_t waiting_for; // operations that have not ended
+	uint32_t response_type; // VIRTIO_GPU_RESP_* to answer when they have
+	uint64_t charged; // bytes taken from the limits until completion
+};
+
+/* All entries must be present. */
+struct gpu_transport_ops {
+	/*
+	 * The request is answered: response_len bytes of response. Comes from within gpu_device_submit,
+	 * or later. The request is the transport's again.
+	 */
+	void (*complete)(void *transport, struct gpu_request *request);
+
+	/* gpu_device_get_config gives something new: tell the driver. */
+	void (*config_changed)(void *transport);
+};
+
+struct gpu_device_config {
+	uint64_t max_memory; // bytes that a guest can make us hold
+	uint32_t max_resources;
+	uint32_t outputs; // num_scanouts, 1 to DISPLAY_OUTPUT_MAX
+};
+
+/* Counters since the device was made; reset does not clear them. */
+struct gpu_device_stats {
+	const char *name; // "RESOURCE_CREATE_2D"
+	uint64_t count; // requests
+	uint64_t errors; // of those, answered with an error
+};
+
+/*
+ * Makes a device. renderer: created by the caller with gpu_device_render_listener as its listener and the
+ * device as its data, so it is set afterwards with gpu_device_set_renderer. memory is borrowed. Returns
+ * NULL when there is no memory (logged).
+ */
+struct gpu_device *gpu_device_create(const struct gpu_device_config *config, struct memory *memory,
+	const struct gpu_transport_ops *transport_ops, void *transport);
+
+/* Ends what is pending (complete comes from within); the renderer and the display go too. NULL is fine. */
+void gpu_device_destroy(struct gpu_device *device);
+
+extern const struct render_listener_ops gpu_device_render_listener;
+
+/* Once, before the first request. The renderer is taken. */
+void gpu_device_set_renderer(struct gpu_device *device, struct renderer *renderer);
+
+/*
+ * Shows everything on this display (taken) from now on; the old one is destroyed. Scanouts, cursors and
+ * a flush of each go to the new one at once.
+ */
+void gpu_device_set_display(struct gpu_device *device, struct display *display);
+struct display *gpu_device_display(struct gpu_device *device); // borrowed; NULL before the first
+
+/* VIRTIO_GPU_F_* that this device offers, as a mask of feature bits. */
+uint64_t gpu_device_features(const struct gpu_device *device);
+
+/* The driver's choice: commands of features that it did not take are refused (ERR_UNSPEC). */
+void gpu_device_set_features(struct gpu_device *device, uint64_t features);
+
+void gpu_device_get_config(const struct gpu_device *device, struct virtio_gpu_config *config);
+
+/* The driver wrote events_clear (VIRTIO 1.3, 5.7.4). */
+void gpu_device_clear_events(struct gpu_device *device, uint32_t events);
+
+/* Takes the request until `complete`. */
+void gpu_device_submit(struct gpu_device *device, struct gpu_request *request);
+
+/* Back to the first state: pending requests are completed, all resources and scanouts go. */
+void gpu_device_reset(struct gpu_device *device);
+
+/*
+ * A picture of a scanout as the guest last drew it, XRGB8888, with the cursor on it if asked for. Returns
+ * a new frame, or NULL with errno ENODEV (no such scanout), ENODATA (it shows nothing), ENOMEM.
+ */
+struct frame *gpu_device_screenshot(struct gpu_device *device, uint32_t scanout, bool with_cursor);
+
+/* What a scanout shows, for status. */
+struct gpu_scanout_status {
+	uint32_t resource_id; // 0: nothing
+	struct rect rect; // the part of the resource
+	uint32_t format; // DRM_FORMAT_*
+	bool cursor_visible;
+	uint32_t cursor_x;
+	uint32_t cursor_y;
+};
+bool gpu_device_scanout_status(
+	const struct gpu_device *device, uint32_t scanout, struct gpu_scanout_status *status);
+
+/* Counters by command: index from 0 on until NULL is returned. */
+const struct gpu_device_stats *gpu_device_command_stats(
+	const struct gpu_device *device, size_t index);
+
+/* Counters by error answer (name "ERR_..."; count used, errors 0), as above. */
+const struct gpu_device_stats *gpu_device_error_stats(
+	const struct gpu_device *device, size_t index);
+
+struct gpu_device_totals {
+	uint64_t request_bytes; // that drivers wrote
+	uint64_t transfer_bytes; // pixels copied from guest memory
+	uint64_t flushed_pixels;
+	uint64_t memory_used; // bytes held for the guest now
+	uint64_t memory_peak;
+	uint32_t resources;
+	uint32_t pending; // requests taken and not completed
+};
+struct gpu_device_totals gpu_device_totals(const struct gpu_device *device);
+
+#endif

@@ -1,0 +1,1 @@
+"""Real guests for virtio-gpud's tests and its demo; see tests/vm/README.md."""

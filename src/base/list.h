@@ -57,11 +57,11 @@ static inline struct list *list_first(const struct list *list)
 }
 
 /* Walks the links. The loop body must not remove the current link: list_for_each_safe may. */
-#define list_for_each(link, list) \
-	for (struct list *link = (list)->next; link != (list); link = link->next)
+#define list_for_each(link, head) \
+	for (struct list *link = (head)->next; link != (head); link = link->next)
 
-#define list_for_each_safe(link, following, list) \
-	for (struct list *link = (list)->next, *following = link->next; link != (list); \
+#define list_for_each_safe(link, following, head) \
+	for (struct list *link = (head)->next, *following = link->next; link != (head); \
 		link = following, following = link->next)
 
 #endif

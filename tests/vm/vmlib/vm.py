@@ -189,6 +189,12 @@ class Vm:
     def console(self):
         return self.console_log.read_text(errors="replace")
 
+    def reboot(self, timeout=READY_SECONDS):
+        """The guest restarts itself, with no orderly end of anything that runs in it."""
+        self._channel.settimeout(10)
+        self._channel.sendall(b"30 reboot -f\n")
+        return self.wait_ready(timeout)
+
     def power_off(self, timeout=30):
         """Ask the guest to switch itself off; an error if QEMU does not end."""
         self._channel.settimeout(10)

@@ -1,0 +1,114 @@
+"""Pixels: what the guest's driver draws is what the daemon shows, every one of them."""
+
+from vmlib import pattern, picture
+from vmlib.bench import MODE, SECOND_MODE, expect, expect_same
+from vmlib.testing import test
+
+FIRST = f"-s Virtual-1:{MODE[0]}x{MODE[1]}"
+SECOND = f"-s Virtual-2:{SECOND_MODE[0]}x{SECOND_MODE[1]}"
+
+
+@test(limit=60)
+def modetest_pattern(bench):
+    """One output: every pixel of the daemon's screenshot, and of QEMU's in the VMM dialect."""
+    bench.modetest(FIRST)
+    wanted = pattern.smpte(*MODE)
+    bench.wait_same(wanted, "the pattern")
+    if bench.dialect == "vmm":
+        expect_same(bench.screendump(), wanted, "QEMU's screendump of the pattern")
+    bench.end_modetest()
+
+
+@test(limit=60)
+def two_outputs(bench):
+    """One wide picture over two outputs: each shows its part of the same resource."""
+    bench.connect_second_output()
+    bench.modetest(FIRST, SECOND)
+    wide = pattern.smpte(MODE[0] + SECOND_MODE[0], max(MODE[1], SECOND_MODE[1]))
+    left = wide.part(0, 0, *MODE)
+    right = wide.part(MODE[0], 0, *SECOND_MODE)
+    bench.wait_same(left, "the first output")
+    bench.wait_same(right, "the second output", output=1)
+    if bench.dialect == "vmm":
+        expect_same(bench.screendump(0), left, "QEMU's screendump of the first output")
+        expect_same(bench.screendump(1), right, "QEMU's screendump of the second output")
+    bench.end_modetest()
+
+
+@test(limit=60)
+def page_flips(bench):
+    """Flips go on, each shows one of the two buffers whole, and the daemon counts them."""
+    before = bench.commands() if bench.daemon else None
+    bench.modetest(FIRST, "-v")
+    buffers = (pattern.smpte(*MODE), pattern.plain(*MODE))
+
+    def one_of_both(got):
+        return None if any(got == one for one in buffers) else picture.difference(got, buffers[0])
+
+    # modetest says how often it flipped after every 60 flips.
+    bench.vm.check("for i in $(seq 100); do grep -q freq /run/modetest.log && exit; sleep 0.1; "
+                   "done; cat /run/modetest.log; false")
+    if bench.dialect != "reference":
+        seen = set()
+        for _ in range(40):
+            seen.add(bench.wait_picture(one_of_both, "a flip", seconds=0).pixels)
+            if len(seen) == 2:
+                break
+        expect(len(seen) == 2, "forty screenshots while the guest flips show one buffer only")
+    log = bench.end_modetest()
+    expect("freq:" in log, f"modetest did not flip: {log}")
+    if before:
+        after = bench.commands()
+        for name in ("SET_SCANOUT", "RESOURCE_FLUSH"):
+            done = after.get(name, 0) - before.get(name, 0)
+            expect(done >= 60, f"60 flips or more, but the daemon counted {done} {name}")
+
+
+@test(limit=60, dialects=("vmm", "own"))
+def cursor_in_screenshot(bench):
+    """modetest's cursor, 64x64 of half transparent grey, moves over the pattern."""
+    bench.modetest(FIRST, "-C")
+    below = pattern.smpte(*MODE)
+    places = set()
+    for _ in range(3):
+        got = bench.wait_picture(lambda got: cursor_trouble(got, below), "the cursor", cursor=True)
+        places.add(first_difference(got, below))
+        expect_same(bench.screenshot(), below, "the screenshot without the cursor")
+    expect(len(places) > 1, f"the cursor does not move from {places}")
+    bench.end_modetest()
+    bench.wait_picture(lambda got: None if (got.width, got.height) == MODE else "no picture",
+                       "after the cursor is gone")
+
+
+def first_difference(got, below):
+    rows = [row for row in range(got.height)
+            if got.part(0, row, got.width, 1) != below.part(0, row, got.width, 1)]
+    if not rows:
+        return None
+    columns = [x for x in range(got.width) if got.at(x, rows[0]) != below.at(x, rows[0])]
+    return columns[0], rows[0]
+
+
+def cursor_trouble(got, below):
+    """None if `got` is `below` with the whole cursor blended in at one place."""
+    size = 64
+    place = first_difference(got, below)
+    if place is None:
+        return "no cursor in the screenshot"
+    left, top = place
+    if left + size > got.width or top + size > got.height:
+        return "the cursor reaches over the edge just now"
+    for y in range(got.height):
+        inside = top <= y < top + size
+        for x in range(got.width) if inside else ():
+            wanted = below.at(x, y)
+            if left <= x < left + size:
+                # premultiplied: what is below shines through by 1 - alpha
+                wanted = tuple(pattern.PLAIN + value * (255 - pattern.PLAIN) / 255
+                               for value in wanted)
+            off = max(abs(a - b) for a, b in zip(got.at(x, y), wanted))
+            if off > 1:
+                return f"at {(x, y)} is {got.at(x, y)}, not {wanted} (cursor at {place})"
+        if not inside and got.part(0, y, got.width, 1) != below.part(0, y, got.width, 1):
+            return f"row {y} differs, but the cursor is at {place}"
+    return None

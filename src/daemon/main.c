@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/capabilities.h"
+#include "daemon/options.h"
+#include "daemon/setup.h"
+
+/* Exit statuses: 0 the work is done, 1 something failed or is impossible here, 2 wrong options. */
+#define EXIT_USAGE 2
+
+/*
+ * A descriptor under 3 that is closed would become a socket, and the log would be written to it.
+ * Returns when 0, 1 and 2 are open.
+ */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	close(fd);
+}
+
+static int refuse_options(int result, const char *error)
+{
+	log_error("%s", error);
+	return result == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	char error[OPTIONS_ERROR_SIZE];
+	int result;
+
+	fill_standard_fds();
+	signal(SIGPIPE, SIG_IGN); // a reader of the log may go before us
+	log_init("virtio-gpud", NULL, LOG_INFO);
+	result = options_parse(&options, argc, argv, error);
+	if (result < 0) {
+		return refuse_options(result, error);
+	}
+	switch (options.action) {
+	case OPTIONS_HELP:
+		options_print_help(stdout);
+		return EXIT_SUCCESS;
+	case OPTIONS_VERSION:
+		puts("virtio-gpud " PROJECT_VERSION);
+		return EXIT_SUCCESS;
+	case OPTIONS_PRINT_CAPABILITIES:
+		return capabilities_print(stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	case OPTIONS_SERVE:
+		break;
+	}
+	return setup_and_run(&options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -20,6 +20,7 @@
 #include "render/render.h"
 
 struct gpu_device;
+struct gpu_resource;
 
 /* The largest answer: GET_EDID's. */
 union gpu_response {
@@ -43,12 +44,15 @@ struct gpu_request {
 	// by the device
 	union gpu_response response;
 	size_t response_len; // bytes of response to write
-	// private to gpu/
-	struct list link; // gpu_device.pending
-	uint64_t token;
+	// private to gpu/ (request.h)
+	struct list link; // gpu_resource.waiting, while a flush waits for transfers
+	uint64_t token; // 0: none given yet
 	uint32_t waiting_for; // operations that have not ended
 	uint32_t response_type; // VIRTIO_GPU_RESP_* to answer when they have
 	uint64_t charged; // bytes taken from the limits until completion
+	struct gpu_resource *resource; // referenced while an operation on it has not ended
+	void (*ended)(struct gpu_device *device, struct gpu_request *request, int result);
+	size_t command; // row of the command table
 };
 
 /* All entries must be present. */
@@ -102,7 +106,10 @@ struct display *gpu_device_display(struct gpu_device *device); // borrowed; NULL
 /* VIRTIO_GPU_F_* that this device offers, as a mask of feature bits. */
 uint64_t gpu_device_features(const struct gpu_device *device);
 
-/* The driver's choice: commands of features that it did not take are refused (ERR_UNSPEC). */
+/*
+ * The driver's choice: commands of features that it did not take are refused (ERR_UNSPEC). It holds across
+ * gpu_device_reset, as a front end may tell the features of a new driver before it is seen to be new.
+ */
 void gpu_device_set_features(struct gpu_device *device, uint64_t features);
 
 void gpu_device_get_config(const struct gpu_device *device, struct virtio_gpu_config *config);

@@ -17,6 +17,13 @@ struct gpu_limits {
 
 /* Takes bytes from the budget; false, and nothing taken, when it is spent. */
 bool gpu_limits_take(struct gpu_limits *limits, uint64_t bytes);
+
+/*
+ * Takes bytes though the budget be spent: for what is bounded by other means and must always be possible,
+ * such as a pending UNREF, which is how a guest frees its memory. Little, so the sum cannot wrap.
+ */
+void gpu_limits_force(struct gpu_limits *limits, uint32_t bytes);
+
 void gpu_limits_give(struct gpu_limits *limits, uint64_t bytes);
 
 #endif

@@ -12,16 +12,18 @@
 #include <linux/virtio_gpu.h>
 #include <linux/virtio_ids.h>
 
+/* What may come in a queue's request, and what the device bounds. */
 enum wire_limits {
 	WIRE_CONTROL_QUEUE = 0, // 5.7.2 Virtqueues
 	WIRE_CURSOR_QUEUE = 1,
 	WIRE_QUEUE_COUNT = 2,
-	WIRE_CURSOR_SIZE = 64, // pixels, width and height; 5.7.6.10 Device Operation: cursorq
+	WIRE_CURSOR_SIZE = 64, // pixels, width and height; 5.7.6.6 Configure mouse cursor
 	WIRE_EDID_SIZE = 1024, // bytes of the field edid
 	WIRE_UUID_SIZE = 16,
+	WIRE_ENTRIES_MAX = 16384, // of one scatter list: Linux and QEMU go no further
 };
 
-/* Not in the header of linux-libc-dev 6.1; 5.7.6.8 Device Operation: controlq (3d). */
+/* Not in the header of linux-libc-dev 6.1; 5.7.6.8 Device Operation: controlq, GET_CAPSET_INFO. */
 #define WIRE_CAPSET_VENUS        4
 #define WIRE_CAPSET_CROSS_DOMAIN 5
 #define WIRE_CAPSET_DRM          6

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef GPU_DEVICE_IMPL_H
+#define GPU_DEVICE_IMPL_H
+
+/* The device's state, and what the files of gpu/ ask of each other. */
+
+#include "base/log.h"
+#include "gpu/device.h"
+#include "gpu/request.h"
+#include "gpu/resource.h"
+#include "gpu/scanout.h"
+
+/* Commands of VIRTIO 1.3 (5.7.6.7 Device Operation: Request header), and one row for all others. */
+#define GPU_COMMAND_COUNT 26
+#define GPU_ERROR_COUNT   6 // VIRTIO_GPU_RESP_ERR_*
+
+struct gpu_device {
+	struct gpu_device_config config;
+	struct memory *memory;
+	const struct gpu_transport_ops *transport_ops;
+	void *transport;
+	struct renderer *renderer;
+	bool renderer_is_lost;
+	struct display *display;
+	uint64_t features; // that the driver took
+	uint32_t events; // events_read
+	struct gpu_limits limits;
+	struct gpu_resource_table resources;
+	struct gpu_scanout scanouts[DISPLAY_OUTPUT_MAX];
+	struct gpu_request_table requests;
+	struct log_limit guest_errors;
+	struct log_limit host_errors;
+	struct gpu_device_stats commands[GPU_COMMAND_COUNT + 1];
+	struct gpu_device_stats errors[GPU_ERROR_COUNT];
+	uint64_t request_bytes;
+	uint64_t transfer_bytes;
+	uint64_t flushed_pixels;
+};
+
+/*
+ * A handler does one command of a request whose length, queue and feature have been checked. It returns
+ * the VIRTIO_GPU_RESP_* to answer, now or when the operations that it began have ended.
+ */
+typedef uint32_t (*gpu_command_fn)(struct gpu_device *device, struct gpu_request *request);
+
+uint32_t gpu_cmd_get_display_info(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_get_edid(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_get_capset_info(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_get_capset(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_assign_uuid(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_create_2d(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_unref(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_attach_backing(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_detach_backing(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_transfer_to_host_2d(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_create_blob(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_set_scanout(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_set_scanout_blob(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_flush(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_update_cursor(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_move_cursor(struct gpu_device *device, struct gpu_request *request);
+
+/* The guest is wrong: logs it (debug, "COMMAND: ...") and returns `response`. */
+uint32_t gpu_guest_error(struct gpu_device *device, const struct gpu_request *request,
+	uint32_t response, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* A bound is reached, or the host's memory: logs it (warn) and returns ERR_OUT_OF_MEMORY. */
+uint32_t gpu_out_of_memory(struct gpu_device *device, const struct gpu_request *request,
+	const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The answer for a failed renderer operation (-errno), logged. */
+uint32_t gpu_render_error(struct gpu_device *device, const struct gpu_request *request,
+	uint32_t resource_id, int error);
+
+/* Finds the resource a command names; NULL when there is none (logged: ERR_INVALID_RESOURCE_ID). */
+struct gpu_resource *gpu_find_resource(
+	struct gpu_device *device, const struct gpu_request *request, uint32_t resource_id);
+
+/*
+ * What CREATE_2D and CREATE_BLOB have in common: a resource of this id whose size is charged, without the
+ * renderer's part. Returns VIRTIO_GPU_RESP_OK_NODATA and *resource, or an error.
+ */
+uint32_t gpu_begin_create(struct gpu_device *device, const struct gpu_request *request,
+	uint32_t resource_id, enum gpu_resource_kind kind, uint64_t bytes,
+	struct gpu_resource **resource);
+
+/* Ends a resource: its scanouts go dark, its renderer's part goes, and with it the id. The guest's
+ * pages are in use until the request ends, if one is given. */
+void gpu_destroy_resource(
+	struct gpu_device *device, struct gpu_resource *resource, struct gpu_request *request);
+
+/*
+ * Gives the resource the guest memory of a scatter list, `count` entries long, which the request
+ * carries whole; it must be at least `min_len` bytes in all. Returns OK_NODATA, or an error.
+ */
+uint32_t gpu_attach_entries(struct gpu_device *device, struct gpu_request *request,
+	struct gpu_resource *resource, const uint8_t *entries, uint32_t count, uint64_t min_len);
+
+/* The number of scanouts: the display's if it owns the outputs, else as many as there can be. */
+uint32_t gpu_scanout_count(const struct gpu_device *device);
+
+extern const struct display_listener_ops gpu_display_listener;
+
+#endif

@@ -70,11 +70,11 @@ def guest_reboot(bench):
     bench.desktop()
     bench.expect_moving("after the reboot")
     if bench.daemon:
-        resources = bench.daemon.stats()["resources"]
+        resources = bench.daemon.stats()["resources"]["count"]
         bench.vm.qmp.command("system_reset")
         bench.vm.wait_ready()
         bench.desktop()
-        again = bench.daemon.stats()["resources"]
+        again = bench.daemon.stats()["resources"]["count"]
         expect(again <= resources + 2, f"{resources} resources, after another reset {again}: "
                "the reset does not free what the guest had")
     bench.end_desktop()

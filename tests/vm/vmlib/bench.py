@@ -112,23 +112,35 @@ class Bench:
         """Wait until good(picture) is None; returns the picture. `good` says what is wrong."""
         deadline = time.monotonic() + seconds
         while True:
-            got = self.screenshot(output, cursor)
-            wrong = good(got)
-            if wrong is None:
+            got = None
+            try:
+                got = self.screenshot(output, cursor)
+                wrong = good(got)
+            except VmError as error:
+                # an output that shows nothing yet has no screenshot
+                self.check_alive()
+                wrong = str(error)
+            if got and wrong is None:
                 return got
             if time.monotonic() > deadline:
-                path = self.work / "wrong.png"
-                got.write_png(path)
-                self.keep = True
-                raise Failure(f"{what}: {wrong} ({path})")
+                raise Failure(f"{what}: {wrong}{self._keep_wrong(got)}")
             time.sleep(0.2)
+
+    def _keep_wrong(self, got):
+        """Keep a wrong picture for a person to look at; returns words about where."""
+        if not got:
+            return ""
+        self.keep = True
+        path = self.work / "wrong.png"
+        got.write_png(path)
+        return f" ({path})"
 
     def wait_same(self, wanted, what, seconds=20, output=0):
         return self.wait_picture(lambda got: picture.difference(got, wanted), what, seconds, output)
 
     def commands(self):
         """The daemon's count of commands by name."""
-        return self.daemon.stats()["commands"]
+        return self.daemon.commands()
 
     # -- what the tests do in the guest
 

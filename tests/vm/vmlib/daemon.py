@@ -73,7 +73,16 @@ class Daemon:
         return answer.stdout
 
     def stats(self):
-        return json.loads(self.ctl("stats"))
+        """The numbers of the VM that is served now; an error if there is none."""
+        stats = json.loads(self.ctl("--json", "stats"))["vm"]
+        if stats is None:
+            raise VmError("the daemon serves no VM just now")
+        return stats
+
+    def commands(self):
+        """How often each command came: {name without its prefix: count}."""
+        return {name.removeprefix("VIRTIO_GPU_CMD_").upper(): one["count"]
+                for name, one in self.stats()["commands"].items()}
 
     def screenshot_file(self, path, output=0, cursor=False):
         self.ctl("screenshot", str(path), "--output", str(output),

@@ -127,7 +127,7 @@ def _finish_guest_root(root):
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\nvideo:x:44:\nrender:x:105:\ninput:x:104:\n")
     (root / "etc/weston.ini").write_bytes((RECIPE / "weston.ini").read_bytes())
-    for name in ("vm-init", "vm-desktop"):
+    for name in ("vm-init", "vm-desktop", "vm-hello"):
         path = root / "usr/sbin" / name
         path.write_bytes((RECIPE / name).read_bytes())
         path.chmod(0o755)

@@ -186,6 +186,17 @@ class Vm:
         """What QEMU itself shows, as a PPM file."""
         self.qmp.command("screendump", filename=str(path), device="gpu", head=head)
 
+    def move_pointer(self, x, y):
+        """Put the tablet's pointer at a place, both from 0 to 1."""
+        self.qmp.command("input-send-event", events=[
+            {"type": "abs", "data": {"axis": axis, "value": int(value * 32767)}}
+            for axis, value in (("x", x), ("y", y))])
+
+    def weston_log(self):
+        """The end of what weston said, for an error's text."""
+        _, text = self.run("tail -n 15 /run/weston.log /run/weston.out 2>/dev/null")
+        return text
+
     def console(self):
         return self.console_log.read_text(errors="replace")
 

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""The part of ./demo after everything is installed and built: boot, wait for the desktop, prove."""
+
+import argparse
+import signal
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from vmlib import image, picture, vm  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib.bench import MODE, desktop_trouble  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib.daemon import Daemon  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib.say import VmError, say, step  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib.viewer import Viewer  # noqa: E402 pylint: disable=wrong-import-position
+
+# The terminal first, so that the small windows come up above it.
+CLIENTS = '"weston-terminal --shell=/usr/sbin/vm-hello" "sleep 2" weston-flower weston-simple-egl'
+DESKTOP_SECONDS = 60
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--is-cached", action="store_true")
+    parser.add_argument("--live", action="store_true")
+    parser.add_argument("--dialect", choices=("vmm", "own"), default="vmm")
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--output", default="demo.png")
+    return parser.parse_args()
+
+
+def choose_accelerator(root, guest):
+    with step("trying whether a guest boots with KVM"):
+        works, why = vm.kvm_works(root, guest)
+    say(f"using KVM: {why}" if works else f"no KVM ({why}): using TCG, QEMU's emulation")
+    return vm.KVM if works else vm.TCG
+
+
+def start(given, work, root, guest, accel):
+    """Returns the daemon and the guest, which answers."""
+    options = ["--display", f"headless,outputs=1,mode={MODE[0]}x{MODE[1]}"]
+    daemon = Daemon(given.build, work, *(options if given.dialect == "own" else []), name="demo")
+    try:
+        device = (vm.own_display if given.dialect == "own" else vm.vmm_display)(daemon.socket)
+        machine = vm.Vm(root, guest, work, accel, vm.input_devices() + device)
+    except BaseException:
+        daemon.end()
+        raise
+    return daemon, machine
+
+
+def take_picture(daemon, machine, path):
+    """Start the desktop and write what the daemon has of it once a client's window is there."""
+    machine.check(f"vm-desktop -- {CLIENTS}", timeout=DESKTOP_SECONDS)
+    deadline = time.monotonic() + DESKTOP_SECONDS
+    # Where a person would put the pointer: it makes weston show its cursor.
+    machine.move_pointer(0.78, 0.3)
+    while True:
+        time.sleep(0.5)
+        try:
+            daemon.screenshot_file(path, cursor=True)
+            wrong = desktop_trouble(picture.read_png(path))
+        except VmError as error:
+            daemon.need_alive()
+            wrong = str(error)
+        if wrong is None:
+            break
+        if time.monotonic() > deadline:
+            raise VmError(f"the desktop did not appear: {wrong}\n{machine.weston_log()}")
+    # One more after a moment: by then every client has drawn its window.
+    time.sleep(2)
+    daemon.screenshot_file(path, cursor=True)
+    got = picture.read_png(path)
+    if desktop_trouble(got):
+        raise VmError(f"the desktop went away again: {desktop_trouble(got)}")
+    return got
+
+
+def print_proof(given, daemon, machine, got):
+    print()
+    print(f"Picture: {given.output}, {got.width}x{got.height}, {got.colours(4096)} colours, "
+          "as the daemon has it")
+    print()
+    print("The guest's driver and device (dmesg, weston):")
+    print(machine.check("uname -sr; dmesg | grep -e '\\[drm\\]' | cut -c1-100; "
+                        "ls -l /sys/class/drm/card0/device/driver | sed 's/.*-> /driver /'; "
+                        "ps | grep -o -e 'weston-[a-z-]*' | sort -u | tr '\\n' ' '"))
+    print("What the daemon counted (virtio-gpu-ctl stats):")
+    print(daemon.ctl("stats"))
+
+
+def stay(daemon, machine):
+    viewer = Viewer(daemon.control, machine.qmp)
+    print("Live. Look on and type with a VNC viewer, for instance:")
+    print(f"    vncviewer 127.0.0.1::{viewer.port}      or      "
+          f"remote-viewer vnc://127.0.0.1:{viewer.port}")
+    print("Press Ctrl-C here to end.", flush=True)
+    try:
+        while machine.alive():
+            daemon.need_alive()
+            time.sleep(0.5)
+        print("The guest ended by itself.")
+    except KeyboardInterrupt:
+        print()
+    finally:
+        viewer.close()
+
+
+def run(given, work):
+    root, guest = image.vmroot(), image.guest()
+    accel = choose_accelerator(root, guest)
+    say(f"starting the daemon and the guest (dialect: {given.dialect})")
+    daemon, machine = start(given, work, root, guest, accel)
+    try:
+        with step("the guest boots"):
+            seconds = machine.wait_ready()
+        say(f"the guest is up after {seconds:.0f} s")
+        with step("weston and its clients start"):
+            got = take_picture(daemon, machine, Path(given.output))
+        print_proof(given, daemon, machine, got)
+        if given.live:
+            stay(daemon, machine)
+        if machine.alive():
+            say("powering off")
+            machine.power_off()
+    finally:
+        machine.close()
+        trouble = daemon.end()
+    if trouble:
+        raise VmError(trouble)
+    say("done")
+
+
+def main():
+    given = arguments()
+    if given.is_cached:
+        print("no" if image.missing() else "yes")
+        return 0
+    # SIGTERM ends everything in order, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    work = Path(tempfile.mkdtemp(prefix="virtio-gpud-demo-"))
+    try:
+        run(given, work)
+    except VmError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        print(f"demo: the logs are in {work}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: ended by Ctrl-C", file=sys.stderr)
+        shutil.rmtree(work, ignore_errors=True)
+        return 130
+    shutil.rmtree(work, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -370,7 +370,7 @@ static json_t *run_resize(struct answer *answer, const json_t *request)
 		return fail(answer, "the VMM owns the display: resize its window instead");
 	}
 	if (result < 0) {
-		return fail(answer, "output %u cannot be %u x %u: %s", output, width, height,
+		return fail(answer, "output %u cannot be %ux%u: %s", output, width, height,
 			result == -EINVAL ? "no such output, or no such size" : strerror(-result));
 	}
 	return json_pack("{s:o, s:o, s:o}", "output", number(output), "width", number(width),

@@ -64,7 +64,8 @@ __attribute__((format(printf, 2, 3))) static int fail(
 	size_t used;
 	va_list args;
 
-	snprintf(error->text, OPTIONS_ERROR_SIZE, "--%s%s%s: ", error->option,
+	/* A long value is cut, so that there is room for what is wrong with it. */
+	snprintf(error->text, OPTIONS_ERROR_SIZE, "--%s%s%.100s: ", error->option,
 		error->value ? "=" : "", error->value ? error->value : "");
 	used = strlen(error->text);
 	va_start(args, format);
@@ -402,6 +403,10 @@ static int fail_unknown(char *error, int result, const char *word)
 		snprintf(error, OPTIONS_ERROR_SIZE,
 			"--%s takes no value: leave out what follows '='",
 			option_specs[optopt - OPTION_VALUE].name);
+	} else if (optopt) {
+		/* In a cluster (-xy), word need not be the one that it is in. */
+		snprintf(error, OPTIONS_ERROR_SIZE,
+			"unknown option '-%c'; 'virtio-gpud --help' lists the options", optopt);
 	} else {
 		snprintf(error, OPTIONS_ERROR_SIZE,
 			"unknown option '%s'; 'virtio-gpud --help' lists the options", word);

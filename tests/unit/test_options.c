@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "daemon/options.h"
+
+#define ARGUMENT_MAX 8
+
+struct parsed {
+	struct options options;
+	char error[OPTIONS_ERROR_SIZE];
+	int result;
+};
+
+/* Parses the words, which end with NULL. */
+static struct parsed parse(const char *word, ...)
+{
+	struct parsed parsed = { 0 };
+	char *argv[ARGUMENT_MAX] = { (char *)"virtio-gpud" };
+	int argc = 1;
+	va_list words;
+
+	va_start(words, word);
+	for (; word; word = va_arg(words, const char *)) {
+		assert_in_range(argc, 1, ARGUMENT_MAX - 2);
+		argv[argc++] = (char *)word;
+	}
+	va_end(words);
+	parsed.result = options_parse(&parsed.options, argc, argv, parsed.error);
+	return parsed;
+}
+
+/* The words are refused, and the message has each of the texts up to NULL. */
+static void assert_refused(const struct parsed *parsed, int result, const char *text, ...)
+{
+	va_list texts;
+
+	assert_int_equal(parsed->result, result);
+	va_start(texts, text);
+	for (; text; text = va_arg(texts, const char *)) {
+		if (!strstr(parsed->error, text)) {
+			fail_msg("'%s' is not in '%s'", text, parsed->error);
+		}
+	}
+	va_end(texts);
+}
+
+static void defaults_are_those_of_the_help(void **state)
+{
+	struct parsed parsed = parse(NULL);
+	const struct options *options = &parsed.options;
+
+	(void)state;
+	assert_int_equal(parsed.result, 0);
+	assert_int_equal(options->action, OPTIONS_SERVE);
+	assert_null(options->socket_path);
+	assert_int_equal(options->fd, -1);
+	assert_false(options->once);
+	assert_null(options->control_path);
+	assert_null(options->name);
+	assert_int_equal(options->log_level, LOG_INFO);
+	assert_true(options->bridge.max_memory == 512u << 20);
+	assert_int_equal(options->bridge.max_resources, 16384);
+	assert_int_equal(options->bridge.max_request, 512 << 10);
+	assert_int_equal(options->bridge.poll_us, 0);
+	assert_int_equal(options->bridge.outputs, 1);
+	assert_int_equal(options->bridge.width, 1280);
+	assert_int_equal(options->bridge.height, 800);
+}
+
+static void default_request_holds_the_longest_scatter_list(void **state)
+{
+	struct parsed parsed = parse(NULL);
+
+	(void)state;
+	/* RESOURCE_CREATE_BLOB, 56 bytes, and 16384 entries of 16. */
+	assert_true(parsed.options.bridge.max_request >= 56 + 16384 * 16);
+}
+
+static void values_are_stored(void **state)
+{
+	struct parsed parsed = parse("--socket-path=/a", "--control", "/b", "--name=n", "--once",
+		"--log-level=debug", NULL);
+
+	(void)state;
+	assert_int_equal(parsed.result, 0);
+	assert_string_equal(parsed.options.socket_path, "/a");
+	assert_string_equal(parsed.options.control_path, "/b");
+	assert_string_equal(parsed.options.name, "n");
+	assert_true(parsed.options.once);
+	assert_int_equal(parsed.options.log_level, LOG_DEBUG);
+	parsed = parse("--fd=7", "--poll-us=50", "--max-memory=1G", "--max-resources=10",
+		"--max-request=8k", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_int_equal(parsed.options.fd, 7);
+	assert_int_equal(parsed.options.bridge.poll_us, 50);
+	assert_true(parsed.options.bridge.max_memory == 1u << 30);
+	assert_int_equal(parsed.options.bridge.max_resources, 10);
+	assert_int_equal(parsed.options.bridge.max_request, 8192);
+}
+
+static void display_is_taken_apart(void **state)
+{
+	struct parsed parsed = parse("--display=headless,outputs=16,mode=1920x1080", NULL);
+
+	(void)state;
+	assert_int_equal(parsed.result, 0);
+	assert_int_equal(parsed.options.bridge.outputs, 16);
+	assert_int_equal(parsed.options.bridge.width, 1920);
+	assert_int_equal(parsed.options.bridge.height, 1080);
+	parsed = parse("--display=headless", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_int_equal(parsed.options.bridge.outputs, 1);
+}
+
+static void wrong_displays_are_explained(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	parsed = parse("--display=gtk", NULL);
+	assert_refused(
+		&parsed, -EINVAL, "--display=gtk", "unknown display 'gtk'", "headless", NULL);
+	parsed = parse("--display=", NULL);
+	assert_refused(&parsed, -EINVAL, "unknown display", NULL);
+	parsed = parse("--display=vmm", NULL);
+	assert_refused(&parsed, -EINVAL, "whenever the VMM offers it", NULL);
+	parsed = parse("--display=headless,outputs=17", NULL);
+	assert_refused(&parsed, -EINVAL, "outputs=17", "from 1 to 16", NULL);
+	parsed = parse("--display=headless,outputs=0", NULL);
+	assert_refused(&parsed, -EINVAL, "outputs=0", "from 1 to 16", NULL);
+	parsed = parse("--display=headless,mode=1280", NULL);
+	assert_refused(&parsed, -EINVAL, "mode=1280", "WIDTHxHEIGHT", NULL);
+	parsed = parse("--display=headless,mode=16385x1", NULL);
+	assert_refused(&parsed, -EINVAL, "mode=16385x1", "16384", NULL);
+	parsed = parse("--display=headless,colour=red", NULL);
+	assert_refused(&parsed, -EINVAL, "unknown part 'colour'", "outputs=N", "mode=", NULL);
+	parsed = parse("--display=headless,outputs", NULL);
+	assert_refused(&parsed, -EINVAL, "unknown part 'outputs'", NULL);
+}
+
+static void wrong_values_are_explained(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	parsed = parse("--fd=x", NULL);
+	assert_refused(&parsed, -EINVAL, "--fd=x", "number", NULL);
+	parsed = parse("--fd=-1", NULL);
+	assert_refused(&parsed, -EINVAL, "--fd=-1", NULL);
+	parsed = parse("--max-memory=1X", NULL);
+	assert_refused(&parsed, -EINVAL, "--max-memory=1X", "K, M or G", NULL);
+	parsed = parse("--max-memory=1K", NULL);
+	assert_refused(&parsed, -EINVAL, "from 1M", NULL);
+	parsed = parse("--max-request=1G", NULL);
+	assert_refused(&parsed, -EINVAL, "from 4K to 64M", NULL);
+	parsed = parse("--max-resources=0", NULL);
+	assert_refused(&parsed, -EINVAL, "from 1 to", NULL);
+	parsed = parse("--poll-us=1000001", NULL);
+	assert_refused(&parsed, -EINVAL, "from 0 to 1000000", NULL);
+	parsed = parse("--log-level=loud", NULL);
+	assert_refused(&parsed, -EINVAL, "--log-level=loud", "error, warn, info", NULL);
+	parsed = parse("--name=", NULL);
+	assert_refused(&parsed, -EINVAL, "--name=", "1 to 64", NULL);
+	parsed = parse("--name=a\nb", NULL);
+	assert_refused(&parsed, -EINVAL, "control character", NULL);
+	parsed = parse("--socket-path=", NULL);
+	assert_refused(&parsed, -EINVAL, "--socket-path=", "empty", NULL);
+}
+
+static void unknown_words_are_named(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	parsed = parse("--bogus=1", NULL);
+	assert_refused(&parsed, -EINVAL, "unknown option '--bogus=1'", "--help", NULL);
+	parsed = parse("-xy", NULL);
+	assert_refused(&parsed, -EINVAL, "unknown option '-x'", NULL);
+	parsed = parse("--once", "extra", NULL);
+	assert_refused(&parsed, -EINVAL, "unexpected argument 'extra'", NULL);
+	parsed = parse("--once=1", NULL);
+	assert_refused(&parsed, -EINVAL, "--once takes no value", NULL);
+	parsed = parse("--socket-path", NULL);
+	assert_refused(&parsed, -EINVAL, "--socket-path", "needs a value", NULL);
+}
+
+static void contradictions_are_refused(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	parsed = parse("--socket-path=/a", "--fd=3", NULL);
+	assert_refused(&parsed, -EINVAL, "--socket-path and --fd", NULL);
+	parsed = parse("--socket-path=/a", "--control=/a", NULL);
+	assert_refused(&parsed, -EINVAL, "--socket-path and --control", NULL);
+	parsed = parse("--fd=3", "--fd=4", NULL);
+	assert_refused(&parsed, -EINVAL, "--fd", "given twice", NULL);
+}
+
+static void impossible_features_are_refused_with_a_reason(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	parsed = parse("--virgl", NULL);
+	assert_refused(&parsed, -ENOTSUP, "--virgl", "no GL renderer", NULL);
+	parsed = parse("--render-node=/dev/dri/renderD128", NULL);
+	assert_refused(&parsed, -ENOTSUP, "--render-node=/dev/dri/renderD128", "no GL", NULL);
+	parsed = parse("--capset=virgl2,venus", NULL);
+	assert_refused(&parsed, -ENOTSUP, "--capset=virgl2,venus", "no 3D renderer", NULL);
+	parsed = parse("--capset=none", NULL);
+	assert_int_equal(parsed.result, 0);
+	parsed = parse("--capset=", NULL);
+	assert_int_equal(parsed.result, 0);
+}
+
+static void capabilities_ignore_all_else(void **state)
+{
+	struct parsed parsed = parse(
+		"--bogus", "--virgl", "extra", "--print-capabilities", "--fd=x", NULL);
+
+	(void)state;
+	assert_int_equal(parsed.result, 0);
+	assert_int_equal(parsed.options.action, OPTIONS_PRINT_CAPABILITIES);
+}
+
+static void help_and_version_end_the_parse(void **state)
+{
+	struct parsed parsed = parse("--help", "--bogus", NULL);
+
+	(void)state;
+	assert_int_equal(parsed.result, 0);
+	assert_int_equal(parsed.options.action, OPTIONS_HELP);
+	parsed = parse("--version", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_int_equal(parsed.options.action, OPTIONS_VERSION);
+}
+
+static void long_values_fit_the_message(void **state)
+{
+	char word[2000] = "--fd=";
+	struct parsed parsed;
+
+	(void)state;
+	memset(word + 5, 'x', sizeof(word) - 6);
+	parsed = parse(word, NULL);
+	assert_refused(&parsed, -EINVAL, "--fd=xxx", "not a descriptor", NULL);
+}
+
+static void help_has_a_line_for_each_option(void **state)
+{
+	char *help = NULL;
+	size_t size;
+	FILE *file = open_memstream(&help, &size);
+	const char *name;
+	char text[64];
+
+	(void)state;
+	options_print_help(file);
+	fclose(file);
+	for (size_t i = 0; (name = options_name(i)); i++) {
+		snprintf(text, sizeof(text), "\n  --%s", name);
+		assert_non_null(strstr(help, text));
+	}
+	free(help);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_those_of_the_help),
+		cmocka_unit_test(default_request_holds_the_longest_scatter_list),
+		cmocka_unit_test(values_are_stored),
+		cmocka_unit_test(display_is_taken_apart),
+		cmocka_unit_test(wrong_displays_are_explained),
+		cmocka_unit_test(wrong_values_are_explained),
+		cmocka_unit_test(unknown_words_are_named),
+		cmocka_unit_test(contradictions_are_refused),
+		cmocka_unit_test(impossible_features_are_refused_with_a_reason),
+		cmocka_unit_test(capabilities_ignore_all_else),
+		cmocka_unit_test(help_and_version_end_the_parse),
+		cmocka_unit_test(long_values_fit_the_message),
+		cmocka_unit_test(help_has_a_line_for_each_option),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

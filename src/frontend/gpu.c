@@ -238,6 +238,9 @@ int fe_gpu_start_ring(struct fe_gpu *gpu, uint32_t index, uint32_t base)
 
 static int send_display_socket(struct fe_gpu *gpu)
 {
+	if (gpu->options.display_socket > 0) {
+		return fe_session_gpu_set_socket(&gpu->session, gpu->options.display_socket);
+	}
 	int fd = fe_display_open(&gpu->display);
 
 	if (fd < 0) {

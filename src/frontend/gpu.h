@@ -45,6 +45,12 @@ struct fe_gpu_options {
 	uint64_t features_off; // virtio feature bits (masks) not to accept though offered
 	uint64_t protocol_features_off; // likewise
 	bool ack; // ask for REPLY_ACK everywhere
+
+	/*
+	 * FE_DIALECT_VMM with a display that somebody else serves: the back end's end of its socket
+	 * (borrowed). 0: fe_gpu's own display.
+	 */
+	int display_socket;
 };
 
 /* One command in flight. */

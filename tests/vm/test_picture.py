@@ -1,5 +1,7 @@
 """Pixels: what the guest's driver draws is what the daemon shows, every one of them."""
 
+import time
+
 from vmlib import pattern, picture
 from vmlib.bench import MODE, SECOND_MODE, expect, expect_same
 from vmlib.testing import test
@@ -62,6 +64,51 @@ def page_flips(bench):
         for name in ("SET_SCANOUT", "RESOURCE_FLUSH"):
             done = after.get(name, 0) - before.get(name, 0)
             expect(done >= 60, f"60 flips or more, but the daemon counted {done} {name}")
+
+
+@test(limit=90)
+def kmscube(bench):
+    """A GL program in the guest (Mesa's llvmpipe) renders into scanout buffers and flips them."""
+    bench.vm.background("kmscube")
+    try:
+        first = bench.wait_picture(shaded, "kmscube", seconds=30)
+        bench.wait_picture(lambda got: "it does not turn" if got == first else shaded(got),
+                           "kmscube")
+    finally:
+        bench.vm.check("killall kmscube; while pidof kmscube; do sleep 0.1; done")
+
+
+def shaded(got):
+    """None if a picture has as many colours as only a lit cube has."""
+    colours = got.colours(1000)
+    return None if colours >= 200 else f"only {colours} colours"
+
+
+@test(limit=90, dialects=("vmm", "own"))
+def desktop_pointer(bench):
+    """weston's cursor follows the tablet, and only screenshots with the cursor show it."""
+    bench.vm.check("vm-desktop --", timeout=60)
+    for x, y in ((0.25, 0.5), (0.75, 0.75)):
+        bench.vm.move_pointer(x, y)
+        time.sleep(1)
+        # without clients nothing else on this desktop changes
+        without = bench.screenshot()
+        at = x * without.width, y * without.height
+        bench.wait_picture(lambda got, at=at, without=without: pointer_trouble(got, without, at),
+                           f"the pointer at {at}", cursor=True)
+    bench.end_desktop()
+
+
+def pointer_trouble(got, without, at):
+    """None if all that differs between two pictures is a pointer's shape at a place."""
+    changed = [(x, y) for y in range(got.height)
+               if got.part(0, y, got.width, 1) != without.part(0, y, got.width, 1)
+               for x in range(got.width) if got.at(x, y) != without.at(x, y)]
+    if len(changed) < 20:
+        return f"only {len(changed)} pixels of a pointer"
+    far = [place for place in changed
+           if abs(place[0] - at[0]) > 64 or abs(place[1] - at[1]) > 64]
+    return f"pixels differ far from it, at {far[:3]}" if far else None
 
 
 @test(limit=60, dialects=("vmm", "own"))

@@ -15,7 +15,7 @@ packages() {
 	case $1 in
 	build)
 		echo gcc libc6-dev meson ninja-build pkgconf libuv1-dev libpixman-1-dev \
-			libjansson-dev libpng-dev
+			libjansson-dev libpng-dev libdrm-dev
 		;;
 	check)
 		echo libcmocka-dev clang clang-format python3 git
@@ -123,6 +123,10 @@ apt() {
 # A fresh machine has no package lists yet, an old one stale ones: fetch them only then. That
 # fetches lists of the sources that are there; it changes no source.
 # shellcheck disable=SC2086 # package names are words
+if ! apt-get install -s --no-install-recommends $missing >/dev/null 2>&1; then
+	apt update
+fi
+# shellcheck disable=SC2086
 if ! apt install -y --no-install-recommends $missing; then
 	echo "tools/setup.sh: once more with fresh package lists"
 	apt update

@@ -48,8 +48,8 @@ def page_flips(bench):
         return None if any(got == one for one in buffers) else picture.difference(got, buffers[0])
 
     # modetest says how often it flipped after every 60 flips.
-    bench.vm.check("for i in $(seq 100); do grep -q freq /run/modetest.log && exit; sleep 0.1; "
-                   "done; cat /run/modetest.log; false")
+    bench.vm.check("for i in $(seq 100); do grep -q freq /run/background.log && exit; sleep 0.1; "
+                   "done; cat /run/background.log; false")
     if bench.dialect != "reference":
         seen = set()
         for _ in range(40):

@@ -146,10 +146,8 @@ class Bench:
 
     def modetest(self, *words):
         """Leave modetest running in the guest, with words such as "-v"."""
-        # modetest stops when it can read from its standard input, so give it one that stays open.
-        self.vm.check("tail -f /dev/null | modetest -M virtio_gpu " + " ".join(words) +
-                      " >/run/modetest.log 2>&1 & sleep 0.5; pidof modetest >/dev/null || "
-                      "{ cat /run/modetest.log; false; }")
+        self.vm.background("modetest -M virtio_gpu " + " ".join(words))
+        self.vm.check("sleep 0.5; pidof modetest >/dev/null || { cat /run/background.log; false; }")
 
     def connect_second_output(self):
         """Where the VMM has the display, a head that no viewer looks at is not connected, and
@@ -159,8 +157,8 @@ class Bench:
 
     def end_modetest(self):
         """Returns what modetest said."""
-        return self.vm.check("killall modetest tail; while pidof modetest; do sleep 0.1; done; "
-                             "cat /run/modetest.log")
+        return self.vm.check("killall modetest; while pidof modetest; do sleep 0.1; done; "
+                             "cat /run/background.log")
 
     def desktop(self):
         """Start weston with a client that moves, and wait for its picture."""

@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
+from . import cache
 from .qmp import Qmp
 from .say import VmError
 
@@ -179,8 +181,10 @@ class Vm:
         """Start a shell line in the guest and leave it running; returns its process id there.
 
         Its output goes to /run/background.log."""
-        # exec, so that the id is that of the program and not of a shell around it
-        return int(self.check(f"sh -c 'exec {line}' >/run/background.log 2>&1 & echo $!"))
+        # exec, so that the id is that of the program and not of a shell around it. Test programs
+        # such as modetest and kmscube end as soon as they can read from their standard input.
+        return int(self.check(f"sh -c 'exec {line}' <>/run/never >/run/background.log 2>&1 & "
+                              "echo $!"))
 
     def screendump(self, path, head=0):
         """What QEMU itself shows, as a PPM file."""
@@ -236,12 +240,25 @@ class Vm:
         self.qmp = self._channel = None
 
 
-def kvm_works(root, guest, seconds=10):
-    """Whether a guest really boots with KVM: (answer, reason). A /dev/kvm alone proves little."""
+def kvm_works(root, guest):
+    """Whether a guest really boots with KVM: (answer, reason). A /dev/kvm alone proves little.
+
+    That it does not is remembered until the machine starts anew: finding out takes a while."""
     if not os.path.exists("/dev/kvm"):
         return False, "there is no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False, "this user may not open /dev/kvm (group kvm)"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    memory = cache.folder() / "kvm-fails"
+    if memory.exists() and memory.read_text().startswith(f"{boot} "):
+        return False, memory.read_text().split(" ", 1)[1]
+    works, why = _try_kvm(root, guest)
+    if not works:
+        memory.write_text(f"{boot} {why}")
+    return works, why
+
+
+def _try_kvm(root, guest, seconds=10):
     command = root.qemu() + [
         "-nodefaults", "-no-user-config", "-machine", "q35", *KVM, "-smp", "2", "-m", "512M",
         "-kernel", str(guest.kernel), "-initrd", str(guest.initrd), "-no-reboot",

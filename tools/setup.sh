@@ -8,7 +8,8 @@
 #	tools/setup.sh --no-install GROUP...   print the command and stop, status 3 if it is needed
 #
 # Groups: build (the programs), check (what ./check needs beyond that), vm (guests: ./demo and
-# tests/vm). APT's sources are never changed; package names are those of Debian 12 and 13.
+# tests/vm), arm64 (the cross build and its tests), libvirt (its test). APT's sources are never
+# changed; package names are those of Debian 12 and 13.
 set -eu
 
 packages() {
@@ -18,14 +19,20 @@ packages() {
 			libjansson-dev libpng-dev libdrm-dev
 		;;
 	check)
-		echo libcmocka-dev clang clang-format python3 git
+		# clang-format is pinned: see tools/check-format. libclang-rt-dev: clang's sanitizers.
+		echo libcmocka-dev clang libclang-rt-dev clang-format-19 shellcheck python3 git
+		;;
+	arm64)
+		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+		;;
+	libvirt)
 		;;
 	vm)
 		# python3-minimal lacks modules that tests/vm uses. ca-certificates: an https mirror.
 		echo python3 e2fsprogs tar debian-archive-keyring ca-certificates
 		;;
 	*)
-		echo "tools/setup.sh: no group is named '$1' (build, check, vm)" >&2
+		echo "tools/setup.sh: no group is named '$1' (build, check, vm, arm64, libvirt)" >&2
 		exit 2
 		;;
 	esac

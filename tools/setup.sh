@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Which Debian packages a part of this project needs, and how they get onto the machine.
 #
 #	tools/setup.sh --list GROUP...         the names, one a line
@@ -43,7 +44,7 @@ is_installed() {
 }
 
 usage() {
-	sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//p;}' "$0"
+	sed -n '3,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//p;}' "$0"
 }
 
 # The words before an apt-get that may install, or nothing for root.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The part of ./demo after everything is installed and built: boot, wait for the desktop, prove."""
 
 import argparse

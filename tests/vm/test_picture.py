@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pixels: what the guest's driver draws is what the daemon shows, every one of them."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Stop is not reset, and reset is: a desktop on screen through all that a VMM may do."""
 
 import time

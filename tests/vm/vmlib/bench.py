@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A daemon with a guest on it, shared by the tests of one dialect, and the questions they ask.
 
 How this works: Bench.vm boots a guest when there is none; a test that failed closes the bench, so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The cache folder: everything big that can be made again, keyed by what it was made from.
 
 How this works: an entry is a folder NAME-KEY, KEY being a hash of its recipe. It is made in a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A writer of cpio archives in the "newc" format, which is what Linux takes as initial root."""
 
 import stat

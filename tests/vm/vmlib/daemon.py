@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The daemon under test as a child process, and virtio-gpu-ctl asking it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Debian packages of another release, unpacked into a folder: no root, no chroot, no scripts run.
 
 How this works: APT itself resolves and downloads, with a private sources list, package lists and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The two things that are made once: the VM root (QEMU) and the guest (kernel, initrd, image).
 
 How this works: both are unpacked from Debian packages (debs.py). QEMU then runs in place, by the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which kernel modules to load, and in which order, read from the modules themselves."""
 
 import lzma

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The test picture that modetest draws, computed here from its geometry: SMPTE colour bars.
 
 Seven bars fill the upper 6/9 of the height and seven the next 1/9; below lie four fields over 5/7

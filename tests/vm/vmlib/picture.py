@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pictures in plain Python: PNG and PPM in, PNG out, exact comparison.
 
 A Picture's pixels are bytes, three a pixel (red, green, blue), rows from top to bottom."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A client of QEMU's machine protocol: JSON lines over a unix socket."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A viewer of QEMU's VNC server that says one thing: how large its window is.
 
 That is how a head of a VMM's display that nobody looked at becomes a connected output in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a person sees while something long goes on: one line a step, with seconds."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a test is, and how tests are run: in order, each with a time limit, a line each."""
 
 import signal

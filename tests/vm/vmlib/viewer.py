@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A small VNC server for ./demo --live: shows what the daemon has, types into the guest.
 
 QEMU's own VNC server refuses vhost-user-gpu ("The console requires display DMABUF support"), and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One running guest: QEMU as a child process, its QMP socket, and a shell in the guest.
 
 How this works: guest.run() sends a shell line through a virtio-serial port to recipe/vm-init and

@@ -70,11 +70,13 @@ def _build_vmroot(folder):
                                     debs.read_list(RECIPE / "vmroot.packages"),
                                     debs.read_list(RECIPE / "vmroot.provided"),
                                     release=suites[-1])
-    help_text = VmRoot(folder).run_qemu("-device", "help")
+    # Device by device: "-device help" alone loads every module there is, also those of another
+    # QEMU that may be installed on this machine, and gives up on them.
     for device in ("vhost-user-gpu-pci", "vhost-user-test-device-pci"):
-        if f'"{device}"' not in help_text.stdout:
+        answer = VmRoot(folder).run_qemu("-device", f"{device},help")
+        if answer.returncode or f"{device} options" not in answer.stdout:
             raise VmError(f"QEMU of {suites[-1]} has no {device}, or does not start: "
-                          f"{help_text.stderr.strip()}")
+                          f"{answer.stderr.strip()}")
     debs.forget(fetched)
 
 

@@ -17,6 +17,8 @@ def modetest_pattern(bench):
     bench.modetest(FIRST)
     wanted = pattern.smpte(*MODE)
     bench.wait_same(wanted, "the pattern")
+    if bench.daemon:
+        expect_same(bench.screenshot_png(), wanted, "the PNG that virtio-gpu-ctl writes")
     if bench.dialect == "vmm":
         expect_same(bench.screendump(), wanted, "QEMU's screendump of the pattern")
     bench.end_modetest()

@@ -103,6 +103,12 @@ class Bench:
             return self.daemon.screenshot(output, cursor)
         return self.screendump(output)
 
+    def screenshot_png(self):
+        """The same as virtio-gpu-ctl writes it."""
+        path = self.work / "screenshot.png"
+        self.daemon.screenshot_file(path)
+        return picture.read_png(path)
+
     def screendump(self, output=0):
         """QEMU's picture of an output; not in the own dialect."""
         path = self.work / "screendump.ppm"

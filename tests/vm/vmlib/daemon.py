@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The daemon under test as a child process, and virtio-gpu-ctl asking it."""
 
+import array
 import json
+import mmap
+import os
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +19,49 @@ LISTEN_SECONDS = 20
 _ALARMS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Assertion")
 
 
+class NoPicture(VmError):
+    """The output shows nothing just now."""
+
+
+class Frames:
+    """Asks the daemon's control socket for pictures: faster than virtio-gpu-ctl's PNG files."""
+
+    def __init__(self, path):
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(10)
+        self._socket.connect(str(path))
+
+    def close(self):
+        self._socket.close()
+
+    def take(self, output=0, cursor=True):
+        """(width, height, pixels of 4 bytes: blue, green, red, unused)."""
+        request = {"command": "screenshot", "output": output, "cursor": cursor}
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        text, fds = b"", []
+        while not text.endswith(b"\n"):
+            data, control, *_ = self._socket.recvmsg(65536, socket.CMSG_SPACE(4))
+            if not data:
+                raise VmError("the daemon closed its control socket")
+            text += data
+            for _level, _kind, body in control:
+                numbers = array.array("i")
+                numbers.frombytes(body[:len(body) - len(body) % numbers.itemsize])
+                fds += numbers
+        try:
+            answer = json.loads(text)
+            if not answer.get("ok"):
+                raise NoPicture(answer.get("error", text.decode(errors="replace")))
+            if answer["format"] not in ("XR24", "AR24"):
+                raise VmError(f"a screenshot of format {answer['format']} is not understood here")
+            size = answer["stride"] * answer["height"]
+            with mmap.mmap(fds[0], size, prot=mmap.PROT_READ) as pixels:
+                return answer["width"], answer["height"], pixels[:]
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+
 class Daemon:
     def __init__(self, build, work, *options, name="guest"):
         """`build`: meson's folder. `work`: a folder for the sockets and the log."""
@@ -22,8 +69,7 @@ class Daemon:
         self.socket = work / "gpu.sock"
         self.control = work / "control.sock"
         self.log_path = work / "daemon.log"
-        self._work = work
-        self._pictures = 0
+        self._frames = None
         program = self.build / "virtio-gpud"
         if not program.exists():
             raise VmError(f"{program} is not there: build it with `ninja -C {build}`")
@@ -90,14 +136,21 @@ class Daemon:
                  *(["--cursor"] if cursor else []))
 
     def screenshot(self, output=0, cursor=False):
-        """What the daemon shows on an output. The file stays in the work folder."""
-        self._pictures += 1
-        path = self._work / f"shot-{self._pictures:03d}.png"
-        self.screenshot_file(path, output, cursor)
-        return picture.read_png(path)
+        """What the daemon shows on an output."""
+        self.need_alive()
+        if self._frames is None:
+            self._frames = Frames(self.control)
+        width, height, pixels = self._frames.take(output, cursor)
+        rgb = bytearray(width * height * 3)
+        for channel in range(3):
+            rgb[channel::3] = pixels[2 - channel::4]
+        return picture.Picture(width, height, rgb)
 
     def end(self):
         """End it as an administrator would; returns what was wrong with that, or None."""
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
         if self.alive():
             self.process.terminate()
         try:

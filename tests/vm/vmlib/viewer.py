@@ -8,19 +8,16 @@ control socket hands over pixels in a memory file) and gives keys and pointer to
 It speaks as much of RFB 3.8 (RFC 6143) as viewers need: no security (the socket listens on
 127.0.0.1 only), raw rectangles of what changed, key and pointer events."""
 
-import array
-import json
-import mmap
-import os
 import select
 import socket
 import struct
 import threading
 import time
 
+from .daemon import Frames, NoPicture
 from .say import VmError
 
-_DESKTOP_SIZE, _EXTENDED_KEY = -223, -258
+_DESKTOP_SIZE = -223
 _FRAME_SECONDS = 1 / 15
 _BAND = 32  # rows that are compared and sent as one rectangle
 # Little-endian 32-bit pixels, blue in the lowest byte: as the daemon's frames are.
@@ -43,40 +40,6 @@ _QCODES = {**_NAMED_KEYS, **{ord(character): name for both, name in _CHARACTERS.
            **{ord(letter): letter.lower() for letter in
               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
 _BUTTONS = ("left", "middle", "right", "wheel-up", "wheel-down")
-
-
-class Frames:
-    """Asks the daemon's control socket for pictures."""
-
-    def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(10)
-        self._socket.connect(str(path))
-
-    def take(self):
-        """(width, height, pixels of 4 bytes), or None while nothing is shown."""
-        request = {"command": "screenshot", "cursor": True}
-        self._socket.sendall(json.dumps(request).encode() + b"\n")
-        text, fds = b"", []
-        while not text.endswith(b"\n"):
-            data, control, *_ = self._socket.recvmsg(65536, socket.CMSG_SPACE(4))
-            if not data:
-                raise VmError("the daemon closed its control socket")
-            text += data
-            for _level, _kind, body in control:
-                numbers = array.array("i")
-                numbers.frombytes(body[:len(body) - len(body) % numbers.itemsize])
-                fds += numbers
-        try:
-            answer = json.loads(text)
-            if not answer.get("ok") or not fds:
-                return None
-            size = answer["stride"] * answer["height"]
-            with mmap.mmap(fds[0], size, prot=mmap.PROT_READ) as pixels:
-                return answer["width"], answer["height"], pixels[:]
-        finally:
-            for fd in fds:
-                os.close(fd)
 
 
 class _Client:
@@ -215,11 +178,12 @@ class Viewer:
             pass  # the viewer or the daemon went; the next viewer starts anew
 
     def _first_frame(self, frames):
-        while True:
-            frame = frames.take()
-            if frame or self._closed:
-                return frame or (640, 480, b"")
-            time.sleep(0.2)
+        while not self._closed:
+            try:
+                return frames.take()
+            except NoPicture:
+                time.sleep(0.2)
+        raise ConnectionError("the server is closing")
 
     def _turn(self, client, frames):
         """Read what the viewer sends until the next frame is due, then send that."""
@@ -227,9 +191,11 @@ class Viewer:
         while (left := due - time.monotonic()) > 0:
             if select.select([client.socket], [], [], left)[0]:
                 client.handle_message()
-        frame = frames.take() if client.wants else None
-        if frame:
-            client.update(frame)
+        if client.wants:
+            try:
+                client.update(frames.take())
+            except NoPicture:
+                pass  # the viewer keeps what it has until there is something again
 
     def _send_events(self, events):
         with self._lock:

@@ -343,7 +343,7 @@ static void note(struct fe_display *display)
 static void handle(struct fe_display *display)
 {
 	note(display);
-	if (display->header.flags != 0) {
+	if (display->header.flags != 0 && !display->any_flags) {
 		blame(display, "flags are not 0", display->header.request);
 	}
 	if (!size_is_right(&display->header)) {

@@ -66,6 +66,7 @@ struct fe_display {
 	/* How to behave; change it at any time. */
 	bool paused; // do not read
 	bool discard; // do not draw: count only (for measuring)
+	bool any_flags; // blame no flags: QEMU's reference leaves those of UPDATE to chance
 	bool tick; // for the pump; kept by the display
 	uint32_t silent; // bit n: never answer request n
 	uint32_t delay_ms; // of each answer

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_BARS_H
+#define BENCH_BARS_H
+
+/* What the project promises about speed, and what was measured beside each promise. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "bench/results.h"
+
+enum bars_limits {
+	BARS_MAX = 128,
+};
+
+struct bar {
+	char name[80];
+	const char *unit;
+	struct stats_interval value; // NAN: not measured in this run
+	double wanted;
+	bool at_least; // else at most
+};
+
+/* Fills bars and returns how many there are. */
+size_t bars_collect(const struct results *results, struct bar bars[static BARS_MAX]);
+
+/* Met: the interval does not exclude the bar. False when it was not measured. */
+bool bar_is_met(const struct bar *bar);
+bool bar_is_measured(const struct bar *bar);
+
+void bars_print(const struct results *results);
+
+#endif

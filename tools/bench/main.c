@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/transport.h"
+
+static const char usage[] = "Usage: virtio-gpu-bench COMMAND [OPTION...]\n"
+			    "  transport    measure vhost-user-gpu back ends side by side\n"
+			    "  --version\n"
+			    "  --help\n"
+			    "`virtio-gpu-bench COMMAND --help' tells more.\n";
+
+int main(int argc, char **argv)
+{
+	const char *command = argc > 1 ? argv[1] : "";
+
+	if (strcmp(command, "transport") == 0) {
+		return transport_main(argc - 1, argv + 1);
+	}
+	if (strcmp(command, "--version") == 0) {
+		printf("virtio-gpu-bench %s\n", PROJECT_VERSION);
+		return 0;
+	}
+	if (strcmp(command, "--help") == 0) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	fputs(usage, stderr);
+	return 2;
+}

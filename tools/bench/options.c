@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+	"Usage: virtio-gpu-bench transport [OPTION...]\n"
+	"Measures vhost-user-gpu back ends side by side.\n"
+	"\n"
+	"  --backend NAME=COMMAND    a back end; %s in COMMAND becomes the socket's path, or its number\n"
+	"                            behind --fd=; several times; the first is the subject, the one\n"
+	"                            named `reference' (else the second) is what it is compared with\n"
+	"  --cpus DRIVER,BACKEND,DISPLAY\n"
+	"                            processors to pin to (default: not pinned)\n"
+	"  --rounds N                interleaved rounds, each with fresh processes (default 9)\n"
+	"  --seconds-per-cell S      time for each row of each back end in each round (default 0.25)\n"
+	"  --poll                    also measure with a driver that polls the used ring\n"
+	"  --only TEXT               only rows whose name contains TEXT\n"
+	"  --bars                    print what was promised, and whether it is met\n"
+	"  --json FILE               write all samples and results as JSON\n"
+	"  --note TEXT               put TEXT into the header\n"
+	"  --help\n";
+
+static int fail(const char *what, const char *value)
+{
+	fprintf(stderr, "virtio-gpu-bench: %s: %s\n", what, value);
+	return -EINVAL;
+}
+
+static int add_backend(struct options *options, const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	if (options->backend_count == OPTIONS_BACKENDS) {
+		return fail("too many back ends", text);
+	}
+	struct options_backend *backend = &options->backends[options->backend_count];
+
+	if (!equals || equals == text || (size_t)(equals - text) >= sizeof(backend->name) ||
+		strlen(equals + 1) >= sizeof(backend->command)) {
+		return fail("not NAME=COMMAND", text);
+	}
+	if (!strstr(equals, "%s")) {
+		return fail("no %s in the command", text);
+	}
+	memcpy(backend->name, text, (size_t)(equals - text));
+	strcpy(backend->command, equals + 1);
+	options->backend_count++;
+	return 0;
+}
+
+static void add_if_present(struct options *options, const char *name, const char *program)
+{
+	char text[PATH_MAX + 64];
+
+	if (access(program, X_OK) == 0) {
+		snprintf(text, sizeof(text), "%s=%s --socket-path=%%s", name, program);
+		add_backend(options, text);
+	}
+}
+
+static int add_default_backends(struct options *options)
+{
+	char program[PATH_MAX] = "";
+	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - sizeof("gpud"));
+	char *slash = length > 0 ? strrchr(program, '/') : NULL;
+
+	if (slash) {
+		strcpy(slash + 1, "virtio-gpud");
+		add_if_present(options, "virtio-gpud", program);
+	}
+	add_if_present(options, "reference", "/usr/lib/qemu/vhost-user-gpu");
+	return options->backend_count > 0 ? 0 : fail("no back end found", "use --backend");
+}
+
+static int read_cpus(struct options *options, const char *text)
+{
+	int end = 0;
+	int count = sscanf(text, "%d,%d,%d%n", &options->driver_cpu, &options->backend_cpu,
+		&options->display_cpu, &end);
+
+	return count == 3 && text[end] == '\0' ? 0 : fail("not three processors", text);
+}
+
+static int read_rounds(struct options *options, const char *text)
+{
+	options->rounds = atoi(text);
+	return options->rounds >= 1 && options->rounds <= 1000 ? 0 : fail("not 1 to 1000", text);
+}
+
+static int read_seconds(struct options *options, const char *text)
+{
+	options->seconds_per_cell = strtod(text, NULL);
+	return options->seconds_per_cell > 0 && options->seconds_per_cell <= 60
+		? 0
+		: fail("not above 0 and at most 60", text);
+}
+
+static int read_option(struct options *options, int option)
+{
+	switch (option) {
+	case 'b':
+		return add_backend(options, optarg);
+	case 'c':
+		return read_cpus(options, optarg);
+	case 'r':
+		return read_rounds(options, optarg);
+	case 's':
+		return read_seconds(options, optarg);
+	case 'p':
+		options->poll = true;
+		return 0;
+	case 'B':
+		options->bars = true;
+		return 0;
+	case 'o':
+		options->only = optarg;
+		return 0;
+	case 'j':
+		options->json = optarg;
+		return 0;
+	case 'n':
+		options->note = optarg;
+		return 0;
+	case 'h':
+		fputs(usage, stdout);
+		return 1;
+	default:
+		return -EINVAL;
+	}
+}
+
+int options_read(struct options *options, int argc, char **argv)
+{
+	static const struct option table[] = {
+		{ "backend", required_argument, NULL, 'b' },
+		{ "cpus", required_argument, NULL, 'c' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "seconds-per-cell", required_argument, NULL, 's' },
+		{ "poll", no_argument, NULL, 'p' },
+		{ "bars", no_argument, NULL, 'B' },
+		{ "only", required_argument, NULL, 'o' },
+		{ "json", required_argument, NULL, 'j' },
+		{ "note", required_argument, NULL, 'n' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+
+	*options = (struct options){
+		.driver_cpu = -1,
+		.backend_cpu = -1,
+		.display_cpu = -1,
+		.rounds = 9,
+		.seconds_per_cell = 0.25,
+	};
+	for (;;) {
+		int option = getopt_long(argc, argv, "", table, NULL);
+
+		if (option < 0) {
+			break;
+		}
+		int result = read_option(options, option);
+		if (result != 0) {
+			return result;
+		}
+	}
+	if (optind < argc) {
+		return fail("unexpected argument", argv[optind]);
+	}
+	return options->backend_count > 0 ? 0 : add_default_backends(options);
+}

@@ -1,0 +1,84 @@
+"""What the program says and how it exits, before it serves anybody."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import daemonlib
+
+MAN = Path(__file__).resolve().parents[2] / "docs" / "man"
+
+
+class Answers(daemonlib.DaemonTest):
+    def test_version(self):
+        status, out, log = self.run_daemon("--version")
+        self.assertEqual((status, log), (0, ""))
+        self.assertRegex(out, r"\Avirtio-gpud \d+\.\d+\.\d+\n\Z")
+
+    def test_help(self):
+        status, out, log = self.run_daemon("--help")
+        self.assertEqual((status, log), (0, ""))
+        self.assertIn("--socket-path=PATH", out)
+        self.assertLess(max(map(len, out.splitlines())), 100)
+
+    def test_capabilities_are_those_of_a_2d_device(self):
+        status, out, log = self.run_daemon("--print-capabilities")
+        self.assertEqual((status, log), (0, ""))
+        # libvirt passes over a back end without the list.
+        self.assertEqual(json.loads(out), {"type": "gpu", "features": []})
+
+    def test_capabilities_ignore_other_options(self):
+        status, out, _ = self.run_daemon("--fd=3", "--nonsense", "--print-capabilities", "--virgl")
+        self.assertEqual(status, 0)
+        self.assertEqual(json.loads(out)["type"], "gpu")
+
+    def test_capabilities_that_cannot_be_written_fail(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([daemonlib.DAEMON, "--print-capabilities"], stdout=full,
+                                  timeout=daemonlib.LIMIT, check=False)
+        self.assertEqual(done.returncode, 1)
+
+    def test_man_pages_have_each_option(self):
+        for program, page in ((daemonlib.DAEMON, "virtio-gpud.1"),
+                              (daemonlib.CTL, "virtio-gpu-ctl.1")):
+            text = (MAN / page).read_text()
+            out = subprocess.run([program, "--help"], capture_output=True, text=True,
+                                 timeout=daemonlib.LIMIT, check=True).stdout
+            options = re.findall(r"^  --([a-z-]+)", out, re.M)
+            self.assertGreater(len(options), 4)
+            for option in options:
+                self.assertRegex(text, rf"Fl -{option}\b", f"{page}: --{option}")
+            for option in re.findall(r"^\.It Fl -([a-z-]+)", text, re.M):
+                self.assertIn(option, options, f"{page}: --{option} is not in --help")
+
+
+class Refusals(daemonlib.DaemonTest):
+    def test_no_socket(self):
+        self.assert_refused([], "--socket-path", "--fd", status=1)
+
+    def test_unknown_option(self):
+        self.assert_refused(["--frobnicate"], "--frobnicate", "--help")
+
+    def test_contradiction(self):
+        self.assert_refused(["--socket-path=a", "--fd=3"], "--socket-path and --fd")
+
+    def test_render_node(self):
+        self.assert_refused([f"--socket-path={self.socket_path}", "--render-node=/dev/dri/x"],
+                            "--render-node=/dev/dri/x", "no GL renderer", status=1)
+        self.assertFalse(Path(self.socket_path).exists())
+
+    def test_virgl(self):
+        self.assert_refused([f"--socket-path={self.socket_path}", "--virgl"],
+                            "--virgl", "no GL renderer", status=1)
+
+    def test_capset(self):
+        self.assert_refused([f"--socket-path={self.socket_path}", "--capset=venus"],
+                            "--capset=venus", "no 3D renderer", status=1)
+
+    def test_display(self):
+        self.assert_refused(["--display=headless,outputs=99"], "outputs=99", "1 to 16")
+
+
+if __name__ == "__main__":
+    daemonlib.main()

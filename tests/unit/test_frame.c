@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <drm_fourcc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frame/frame_impl.h"
+
+static const uint8_t red = 0x11, green = 0x52, blue = 0x93, alpha = 0xd4;
+
+/* Where each part of a pixel lies in memory; alpha -1: the format has none. */
+static const struct layout {
+	uint32_t format;
+	int red, green, blue, alpha, padding;
+} layouts[] = {
+	{ DRM_FORMAT_ARGB8888, 2, 1, 0, 3, -1 },
+	{ DRM_FORMAT_XRGB8888, 2, 1, 0, -1, 3 },
+	{ DRM_FORMAT_BGRA8888, 1, 2, 3, 0, -1 },
+	{ DRM_FORMAT_BGRX8888, 1, 2, 3, -1, 0 },
+	{ DRM_FORMAT_ABGR8888, 0, 1, 2, 3, -1 },
+	{ DRM_FORMAT_RGBX8888, 3, 2, 1, -1, 0 },
+	{ DRM_FORMAT_RGBA8888, 3, 2, 1, 0, -1 },
+	{ DRM_FORMAT_XBGR8888, 0, 1, 2, -1, 3 },
+};
+#define LAYOUTS (sizeof(layouts) / sizeof(layouts[0]))
+
+static struct frame *one_pixel(const struct layout *layout)
+{
+	uint8_t *pixels;
+	size_t stride;
+	struct frame *frame = frame_create_private(1, 1, layout->format, &pixels, &stride);
+
+	assert_non_null(frame);
+	pixels[layout->red] = red;
+	pixels[layout->green] = green;
+	pixels[layout->blue] = blue;
+	if (layout->alpha >= 0) {
+		pixels[layout->alpha] = alpha;
+	} else {
+		pixels[layout->padding] = 0x77; // garbage must not become alpha
+	}
+	return frame;
+}
+
+static void each_format_converts(void **state)
+{
+	const struct rect rect = { 0, 0, 1, 1 };
+
+	(void)state;
+	for (size_t i = 0; i < LAYOUTS; i++) {
+		struct frame *frame = one_pixel(&layouts[i]);
+		_Alignas(4) uint8_t to[4];
+		const uint8_t want[4] = { blue, green, red, layouts[i].alpha < 0 ? 0xff : alpha };
+
+		assert_int_equal(frame_convert(frame, &rect, DRM_FORMAT_ARGB8888, to, 4), 0);
+		assert_memory_equal(to, want, 4);
+		assert_int_equal(frame_convert(frame, &rect, DRM_FORMAT_XRGB8888, to, 4), 0);
+		assert_memory_equal(to, want, 3);
+		assert_true(frame_format_is_known(layouts[i].format));
+		assert_int_equal(frame_format_is_xrgb(layouts[i].format),
+			layouts[i].format == DRM_FORMAT_XRGB8888 ||
+				layouts[i].format == DRM_FORMAT_ARGB8888);
+		frame_unref(frame);
+	}
+	assert_false(frame_format_is_known(DRM_FORMAT_RGB565));
+	assert_false(frame_format_is_known(0));
+}
+
+/* A pixel that tells its place. */
+static uint32_t place(uint32_t x, uint32_t y)
+{
+	return (y << 12 ^ x * 2654435761u) & 0xffffff;
+}
+
+static struct frame *places(uint32_t width, uint32_t height, uint32_t format)
+{
+	uint8_t *pixels;
+	size_t stride;
+	struct frame *frame = frame_create_private(width, height, format, &pixels, &stride);
+
+	assert_non_null(frame);
+	for (uint32_t y = 0; y < height; y++) {
+		for (uint32_t x = 0; x < width; x++) {
+			uint32_t pixel = place(x, y);
+
+			if (format == DRM_FORMAT_XBGR8888) {
+				pixel = (pixel & 0xff00) | pixel >> 16 | (pixel & 0xff) << 16;
+			}
+			memcpy(pixels + y * stride + (size_t)x * 4, &pixel, 4);
+		}
+	}
+	return frame;
+}
+
+static void check_part(uint32_t format, uint32_t width, uint32_t height, const struct rect *part)
+{
+	struct frame *frame = places(width, height, format);
+	size_t stride = ((size_t)part->width + 3) * 4;
+	uint8_t *to = malloc(stride * part->height);
+
+	assert_non_null(to);
+	memset(to, 0xee, stride * part->height);
+	assert_int_equal(frame_convert(frame, part, DRM_FORMAT_XRGB8888, to, stride), 0);
+	for (uint32_t y = 0; y < part->height; y++) {
+		uint32_t pixel;
+
+		for (uint32_t x = 0; x < part->width; x++) {
+			memcpy(&pixel, to + y * stride + (size_t)x * 4, 4);
+			assert_int_equal(pixel & 0xffffff, place(part->x + x, part->y + y));
+		}
+		memcpy(&pixel, to + y * stride + (size_t)part->width * 4, 4);
+		assert_int_equal(pixel, 0xeeeeeeee);
+	}
+	free(to);
+	frame_unref(frame);
+}
+
+static void a_part_converts_with_strides(void **state)
+{
+	(void)state;
+	check_part(DRM_FORMAT_XRGB8888, 37, 23, &(struct rect){ 5, 7, 11, 13 });
+	check_part(DRM_FORMAT_XBGR8888, 37, 23, &(struct rect){ 5, 7, 11, 13 });
+	check_part(DRM_FORMAT_XBGR8888, 37, 23, &(struct rect){ 0, 0, 37, 23 });
+}
+
+/* Wider than a tile, and than pixman's 16-bit coordinates. */
+static void a_wide_frame_converts(void **state)
+{
+	(void)state;
+	check_part(DRM_FORMAT_XBGR8888, 70001, 2, &(struct rect){ 1, 0, 70000, 2 });
+	check_part(DRM_FORMAT_XBGR8888, 1, 40000, &(struct rect){ 0, 1, 1, 39999 });
+}
+
+static void a_fresh_frame_is_zero(void **state)
+{
+	/* Below and above the size from which pixels are mapped. */
+	static const uint32_t sizes[] = { 8, 181, 400 };
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			uint8_t *pixels;
+			size_t stride;
+			struct frame *frame = frame_create_private(
+				sizes[i], sizes[i], DRM_FORMAT_ARGB8888, &pixels, &stride);
+
+			assert_non_null(frame);
+			assert_int_equal(stride, sizes[i] * 4);
+			for (size_t at = 0; at < stride * sizes[i]; at++) {
+				assert_int_equal(pixels[at], 0);
+			}
+			memset(pixels, 0xff, stride * sizes[i]);
+			frame_unref(frame);
+		}
+	}
+}
+
+static void sizes_do_not_wrap(void **state)
+{
+	uint8_t *pixels;
+	size_t stride;
+
+	(void)state;
+	assert_int_equal(frame_size(3, 5), 60);
+	assert_true(frame_size(UINT32_MAX, UINT32_MAX) == UINT64_MAX);
+	assert_true(frame_size(1u << 31, 1u << 31) == UINT64_MAX);
+	assert_true(frame_size(1u << 31, 1u << 30) == UINT64_C(1) << 63);
+	assert_null(frame_create_private(
+		UINT32_MAX, UINT32_MAX, DRM_FORMAT_XRGB8888, &pixels, &stride));
+}
+
+static int destroyed;
+
+static int no_read(struct frame *frame, const struct rect *rect, struct frame_view *view)
+{
+	(void)frame;
+	(void)rect;
+	(void)view;
+	return -5;
+}
+
+static void no_end(struct frame *frame)
+{
+	(void)frame;
+	fail();
+}
+
+static void count_destroy(struct frame *frame)
+{
+	(void)frame;
+	destroyed++;
+}
+
+static const struct frame_ops counting_ops = { no_read, no_end, count_destroy };
+
+static void references_are_counted(void **state)
+{
+	struct frame frame;
+	uint8_t to[4];
+
+	(void)state;
+	destroyed = 0;
+	frame_init(&frame, &counting_ops, 1, 1, DRM_FORMAT_XRGB8888);
+	assert_ptr_equal(frame_ref(&frame), &frame);
+	frame_unref(&frame);
+	assert_int_equal(destroyed, 0);
+	/* An error of begin_read is passed on, and not ended. */
+	assert_int_equal(
+		frame_convert(&frame, &(struct rect){ 0, 0, 1, 1 }, DRM_FORMAT_XRGB8888, to, 4),
+		-5);
+	frame_unref(&frame);
+	assert_int_equal(destroyed, 1);
+	frame_unref(NULL);
+}
+
+static struct frame *cursor(uint32_t value)
+{
+	uint8_t *pixels;
+	size_t stride;
+	struct frame *frame = frame_create_private(4, 4, DRM_FORMAT_ARGB8888, &pixels, &stride);
+
+	assert_non_null(frame);
+	for (size_t i = 0; i < 16; i++) {
+		memcpy(pixels + i * 4, &value, 4);
+	}
+	return frame;
+}
+
+/* How many of 8x8 pixels a 4x4 cursor at x, y changes. */
+static unsigned int changed_by_blend(int32_t x, int32_t y)
+{
+	uint32_t pixels[8 * 9];
+	struct frame *over = cursor(0xffabcdef);
+	unsigned int changed = 0;
+
+	memset(pixels, 0, sizeof(pixels));
+	frame_blend((uint8_t *)pixels, 8, 8, 9 * 4, over, x, y);
+	for (size_t i = 0; i < 8 * 9; i++) {
+		if (pixels[i]) {
+			assert_int_equal(pixels[i] & 0xffffff, 0xabcdef);
+			assert_true(i % 9 < 8);
+			changed++;
+		}
+	}
+	frame_unref(over);
+	return changed;
+}
+
+static void blending_is_clipped(void **state)
+{
+	(void)state;
+	assert_int_equal(changed_by_blend(0, 0), 16);
+	assert_int_equal(changed_by_blend(2, 2), 16);
+	assert_int_equal(changed_by_blend(-2, -3), 2);
+	assert_int_equal(changed_by_blend(6, 5), 6);
+	assert_int_equal(changed_by_blend(-4, 0), 0);
+	assert_int_equal(changed_by_blend(0, 8), 0);
+	assert_int_equal(changed_by_blend(INT32_MIN, INT32_MIN), 0);
+	assert_int_equal(changed_by_blend(INT32_MAX, INT32_MAX), 0);
+}
+
+static void blending_is_premultiplied(void **state)
+{
+	uint32_t pixels[16];
+	struct frame *over = cursor(0x80402010);
+
+	(void)state;
+	for (size_t i = 0; i < 16; i++) {
+		pixels[i] = 0x00ff00ff;
+	}
+	frame_blend((uint8_t *)pixels, 4, 4, 16, over, 0, 0);
+	/* over + (1 - 0x80/0xff) * under */
+	assert_int_equal(pixels[0] & 0xffffff, 0xbf208f);
+	frame_unref(over);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_format_converts),
+		cmocka_unit_test(a_part_converts_with_strides),
+		cmocka_unit_test(a_wide_frame_converts),
+		cmocka_unit_test(a_fresh_frame_is_zero),
+		cmocka_unit_test(sizes_do_not_wrap),
+		cmocka_unit_test(references_are_counted),
+		cmocka_unit_test(blending_is_clipped),
+		cmocka_unit_test(blending_is_premultiplied),
+	};
+
+	return cmocka_run_group_tests_name("frame", tests, NULL, NULL);
+}

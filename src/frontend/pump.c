@@ -86,11 +86,11 @@ int fe_pump_wait(struct fe_pump *pump, int fd, int timeout_ms)
 		if (ready > 0 && fds[0].revents != 0) {
 			return 0;
 		}
-		if (ready == 0 && left == 0) {
-			return -ETIMEDOUT;
-		}
 		if (ready < 0 && errno != EINTR) {
 			return -errno;
+		}
+		if (left == 0) { // also when others keep being ready
+			return -ETIMEDOUT;
 		}
 	}
 }

@@ -478,6 +478,7 @@ static int create_device(struct bridge *bridge)
 		.outputs = config->outputs,
 	};
 	const struct headless_config display_config = {
+		.loop = bridge->loop,
 		.outputs = config->outputs,
 		.width = config->width,
 		.height = config->height,

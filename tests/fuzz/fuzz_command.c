@@ -23,10 +23,11 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define RAM_ADDR   UINT64_C(0x10000)
-#define RAM_SIZE   (256u << 10)
-#define MAX_MEMORY (1u << 20)
-#define STEPS_MAX  2000
+#define RAM_ADDR    UINT64_C(0x10000)
+#define RAM_SIZE    (256u << 10)
+#define RAM_REGIONS 8u // that touch
+#define MAX_MEMORY  (1u << 20)
+#define STEPS_MAX   2000
 
 /* The input */
 
@@ -462,8 +463,10 @@ static void begin_script(struct script *script)
 	};
 
 	script->memory = array_memory_create();
-	array_memory_add(script->memory, RAM_ADDR, RAM_SIZE / 2);
-	array_memory_add(script->memory, RAM_ADDR + RAM_SIZE / 2, RAM_SIZE / 2);
+	for (uint32_t i = 0; i < RAM_REGIONS; i++) {
+		array_memory_add(script->memory, RAM_ADDR + i * RAM_SIZE / RAM_REGIONS,
+			RAM_SIZE / RAM_REGIONS);
+	}
 	script->device = gpu_device_create(&config, script->memory, &transport_ops, script);
 	script->renderer = create_late(script->memory, script->device);
 	gpu_device_set_renderer(script->device, &script->renderer->base);

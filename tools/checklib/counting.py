@@ -40,7 +40,7 @@ def of_tap(text, name):
     """Counts of TAP lines; an empty Counts if there are none."""
     counts = Counts()
     for line in text.splitlines():
-        match = re.match(r"\s*(not )?ok\b\s*\d*\s*(.*)", line)
+        match = re.match(r"\s*(not )?ok\b\s*\d*(?:\s+-)?\s*(.*)", line)
         if not match:
             continue
         if re.search(r"#\s*skip", match.group(2), re.I):  # cmocka writes "not ok 1 # SKIP"

@@ -215,6 +215,9 @@ int fe_gpu_start_ring(struct fe_gpu *gpu, uint32_t index, uint32_t base)
 	struct fe_queue *queue = &gpu->queues[index];
 	int error = 0;
 
+	if (step(gpu, &error, "first SET_VRING_CALL")) {
+		error = fe_session_set_vring_call(session, index, queue->call);
+	}
 	if (step(gpu, &error, "SET_VRING_NUM")) {
 		error = fe_session_set_vring_num(session, index, queue->size);
 	}
@@ -290,6 +293,9 @@ static int run_from(struct fe_gpu *gpu, const uint32_t *bases)
 	}
 	if (step(gpu, &error, "SET_STATUS")) {
 		error = set_running(gpu);
+	}
+	if (step(gpu, &error, "GET_FEATURES behind the rings")) {
+		error = fe_session_get_features(&gpu->session, &gpu->offered);
 	}
 	return error;
 }

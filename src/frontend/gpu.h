@@ -114,10 +114,16 @@ int fe_gpu_make_rings(struct fe_gpu *gpu);
 /* Hands over the memory (a table, or region by region with CONFIGURE_MEM_SLOTS). */
 int fe_gpu_send_memory(struct fe_gpu *gpu);
 
-/* SET_FEATURES, display socket (VMM), memory, rings: what QEMU sends at DRIVER_OK. */
+/*
+ * Display socket (VMM), SET_FEATURES, memory, rings: what QEMU sends at DRIVER_OK. Then a question, so that all
+ * has been read when this returns: a kick takes another road and could arrive before.
+ */
 int fe_gpu_run(struct fe_gpu *gpu);
 
-/* One ring: number, base, address, kick, call, err. base is the ring's avail index to go on from. */
+/*
+ * One ring: call (as QEMU at its start), number, base, address, err, kick, call. base is the ring's avail
+ * index to go on from.
+ */
 int fe_gpu_start_ring(struct fe_gpu *gpu, uint32_t index, uint32_t base);
 
 /*

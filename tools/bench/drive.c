@@ -23,6 +23,7 @@
 enum {
 	COMMANDS_MAX = 3,
 	WAIT_MS = 5000,
+	UNHURRIED_SECONDS = 600, // when a number of operations was asked for
 	SLOTS_MAX = 1024,
 	// a power of two, and no larger than READER_TIMES: operations are found again by number
 	OPERATIONS_MAX = READER_TIMES,
@@ -50,6 +51,7 @@ struct drive {
 	uint32_t queue;
 	struct command commands[COMMANDS_MAX];
 	size_t command_count;
+	uint64_t target; // operations, at most OPERATIONS_MAX
 	uint64_t begun; // operations
 	uint64_t ended;
 	uint64_t started_ns;
@@ -222,7 +224,7 @@ static int begin_operations(struct drive *drive, uint64_t end)
 	uint64_t before = drive->begun;
 	int error = 0;
 
-	while (error == 0 && now < end && drive->begun < OPERATIONS_MAX &&
+	while (error == 0 && now < end && drive->begun < drive->target &&
 		drive->begun - drive->ended < drive->row->in_flight) {
 		error = begin_operation(drive, now);
 	}
@@ -346,7 +348,7 @@ static void settle_display(struct peer *peer)
 }
 
 int drive_row(struct peer *peer, const char *name, const struct row *row, double seconds,
-	struct latencies *latencies, struct sample *sample)
+	long operations, struct latencies *latencies, struct sample *sample)
 {
 	static struct drive drive; // large, and one at a time
 
@@ -354,6 +356,7 @@ int drive_row(struct peer *peer, const char *name, const struct row *row, double
 	latencies->count = 0;
 	drive = (struct drive){ .peer = peer, .row = row, .latencies = latencies };
 	drive.queue = WIRE_CONTROL_QUEUE;
+	drive.target = operations > 0 ? (uint64_t)operations : OPERATIONS_MAX;
 	int error = peer_show(peer, row->screen_width ? resource_of(row) : 0, row->screen_width,
 		row->screen_height);
 	if (error < 0) {
@@ -362,5 +365,5 @@ int drive_row(struct peer *peer, const char *name, const struct row *row, double
 	settle_display(peer);
 	reader_begin(&peer->reader, (uint64_t)row->width * row->height);
 	prepare(&drive);
-	return measure(&drive, name, seconds, sample);
+	return measure(&drive, name, operations > 0 ? UNHURRIED_SECONDS : seconds, sample);
 }

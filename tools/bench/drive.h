@@ -9,10 +9,10 @@
 #include "bench/sample.h"
 
 /*
- * Runs the row for so many seconds. Returns 0, or -errno after saying on stderr what went wrong: an
+ * Runs the row for so many seconds, or so many operations if that is not 0. Returns 0, or -errno after saying on stderr what went wrong: an
  * answer that is not OK, no answer, or a display that did not receive each frame whole.
  */
 int drive_row(struct peer *peer, const char *name, const struct row *row, double seconds,
-	struct latencies *latencies, struct sample *sample);
+	long operations, struct latencies *latencies, struct sample *sample);
 
 #endif

@@ -20,8 +20,10 @@ static const char usage[] =
 	"                            processors to pin to (default: not pinned)\n"
 	"  --rounds N                interleaved rounds, each with fresh processes (default 9)\n"
 	"  --seconds-per-cell S      time for each row of each back end in each round (default 0.25)\n"
+	"  --operations N            exactly N operations for each row instead of a time (for counting\n"
+	"                            instructions under valgrind)\n"
 	"  --poll                    also measure with a driver that polls the used ring\n"
-	"  --only TEXT               only rows whose name contains TEXT\n"
+	"  --only TEXT               only the row TEXT, or the rows that contain it\n"
 	"  --bars                    print what was promised, and whether it is met\n"
 	"  --json FILE               write all samples and results as JSON\n"
 	"  --note TEXT               put TEXT into the header\n"
@@ -102,6 +104,14 @@ static int read_seconds(struct options *options, const char *text)
 		: fail("not above 0 and at most 60", text);
 }
 
+static int read_operations(struct options *options, const char *text)
+{
+	options->operations = atol(text);
+	return options->operations >= 1 && options->operations <= 65536
+		? 0
+		: fail("not 1 to 65536", text);
+}
+
 static int read_option(struct options *options, int option)
 {
 	switch (option) {
@@ -113,6 +123,8 @@ static int read_option(struct options *options, int option)
 		return read_rounds(options, optarg);
 	case 's':
 		return read_seconds(options, optarg);
+	case 'O':
+		return read_operations(options, optarg);
 	case 'p':
 		options->poll = true;
 		return 0;
@@ -143,6 +155,7 @@ int options_read(struct options *options, int argc, char **argv)
 		{ "cpus", required_argument, NULL, 'c' },
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "seconds-per-cell", required_argument, NULL, 's' },
+		{ "operations", required_argument, NULL, 'O' },
 		{ "poll", no_argument, NULL, 'p' },
 		{ "bars", no_argument, NULL, 'B' },
 		{ "only", required_argument, NULL, 'o' },

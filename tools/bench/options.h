@@ -24,6 +24,7 @@ struct options {
 	int display_cpu;
 	int rounds;
 	double seconds_per_cell;
+	long operations; // so many in each cell, however long it takes; 0: by time
 	bool poll; // the driver looks at the used ring instead of sleeping
 	bool bars;
 	const char *json; // file; NULL: none

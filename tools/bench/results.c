@@ -88,12 +88,22 @@ void results_finish(struct results *results)
 	results->count = 0;
 }
 
+/* A row of exactly that name alone, else every row that contains the text. */
+static bool is_chosen(const char *only, const struct row *row)
+{
+	for (size_t i = 0; i < row_count; i++) {
+		if (strcmp(rows[i].name, only) == 0) {
+			return &rows[i] == row;
+		}
+	}
+	return strstr(row->name, only);
+}
+
 bool results_wants_row(const struct results *results, const struct row *row)
 {
 	const struct options *options = results->options;
 
-	return (!row->spin || options->poll) &&
-		(!options->only || strstr(row->name, options->only));
+	return (!row->spin || options->poll) && (!options->only || is_chosen(options->only, row));
 }
 
 bool results_has_row(

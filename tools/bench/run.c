@@ -101,7 +101,7 @@ static void measure(struct run *run, size_t index, size_t row)
 	if (!participant->backend) {
 		limits_measure(&run->limits, &rows[row], seconds, &run->latencies, sample);
 	} else if (drive_row(&run->peers[index], participant->name, &rows[row], seconds,
-			   &run->latencies, sample) < 0) {
+			   run->results->options->operations, &run->latencies, sample) < 0) {
 		// in an unknown state: left out for good rather than measured wrongly
 		participant->failed = true;
 		show_log(run);

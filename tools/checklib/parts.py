@@ -67,6 +67,10 @@ def guests(run):
     run.command("tests/vm/run", "--prepare", run.build("gcc"))
 
 
+def libvirt_root(run):
+    run.command("tests/libvirt/run", "--prepare")
+
+
 def sysroot(run):
     run.command("tests/arm64/run", "--prepare")
 
@@ -124,6 +128,8 @@ PARTS = (
     Part("format", "clang-format", 120, formatting, quick=True),
     Part("layers", "includes point one way", 60, layers, quick=True),
     Part("guests", "fetch QEMU and a guest, if not cached", 1200, guests, weight=0),
+    Part("libvirt-root", "fetch libvirt, if not cached", 900, libvirt_root, needs=("guests",),
+         weight=0),
     Part("sysroot", "fetch arm64 libraries, if not cached", 900, sysroot, weight=0),
     Part("gcc", "build with gcc, warnings are errors", 600, gcc, weight=2, quick=True),
     Part("unit", "unit tests", 300, unit, needs=("gcc",), quick=True),
@@ -136,8 +142,8 @@ PARTS = (
     Part("vm", "real guests in both dialects", 2400, vm, needs=("gcc", "guests"), weight=2),
     Part("asan-guest", "a guest in each dialect under ASan and UBSan", 1200, asan_guest,
          needs=("asan", "guests"), weight=2),
-    Part("libvirt", "a domain of libvirt's that uses the daemon", 1500, libvirt, needs=("gcc",),
-         weight=2),
+    Part("libvirt", "a domain of libvirt's that uses the daemon", 1500, libvirt,
+         needs=("gcc", "libvirt-root"), weight=2),
 )
 
 

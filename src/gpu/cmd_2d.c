@@ -221,25 +221,13 @@ static uint32_t check_transfer(struct gpu_device *device, const struct gpu_reque
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
-/* Flushes that came after the transfer show what it brought. */
+/* Flushes that came after it go on when it has been answered. */
 static void handle_transfer_ended(
 	struct gpu_device *device, struct gpu_request *request, int result)
 {
-	struct gpu_resource *resource = request->resource;
-	struct list *link;
-
+	(void)device;
 	(void)result;
-	if (--resource->busy > 0) {
-		return;
-	}
-	while ((link = list_first(&resource->waiting))) {
-		struct gpu_request *flush = container_of(link, struct gpu_request, link);
-		const struct gpu_flush command = decode_flush(flush->bytes);
-
-		list_remove(link);
-		gpu_scanout_flush(device, resource, &command.rect, flush);
-		gpu_request_end(device, flush);
-	}
+	request->resource->busy--;
 }
 
 static uint32_t transfer(struct gpu_device *device, struct gpu_request *request,

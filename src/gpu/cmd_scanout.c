@@ -221,6 +221,20 @@ static bool flush_is_within(const struct gpu_resource *resource, const struct re
 		is_image ? resource->height : UINT32_MAX);
 }
 
+void gpu_run_waiting_flushes(struct gpu_device *device, struct gpu_resource *resource)
+{
+	struct list *link;
+
+	while (!resource->busy && (link = list_first(&resource->waiting))) {
+		struct gpu_request *request = container_of(link, struct gpu_request, link);
+		const struct gpu_flush command = decode_flush(request->bytes);
+
+		list_remove(link);
+		gpu_scanout_flush(device, resource, &command.rect, request);
+		gpu_request_end(device, request);
+	}
+}
+
 uint32_t gpu_cmd_resource_flush(struct gpu_device *device, struct gpu_request *request)
 {
 	const struct gpu_flush command = decode_flush(request->bytes);
@@ -239,7 +253,7 @@ uint32_t gpu_cmd_resource_flush(struct gpu_device *device, struct gpu_request *r
 	if (!resource->busy) {
 		gpu_scanout_flush(device, resource, rect, request);
 	} else if (gpu_request_token(device, request)) {
-		/* What was transferred before must be seen: handle_transfer_ended (cmd_2d.c) goes on. */
+		/* What was transferred before must be seen: gpu_run_waiting_flushes goes on. */
 		gpu_request_begin(request);
 		list_append(&resource->waiting, &request->link);
 	} else {

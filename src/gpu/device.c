@@ -210,6 +210,7 @@ static void handle_operation_done(void *data, uint64_t token, int result)
 {
 	struct gpu_device *device = data;
 	struct gpu_request *request = gpu_request_find(device, token);
+	struct gpu_resource *resource;
 
 	if (!request) {
 		return; // it was ended by a reset
@@ -221,7 +222,12 @@ static void handle_operation_done(void *data, uint64_t token, int result)
 	if (request->ended) {
 		request->ended(device, request, result);
 	}
+	resource = request->resource ? gpu_resource_ref(request->resource) : NULL;
 	gpu_request_end(device, request);
+	if (resource) {
+		gpu_run_waiting_flushes(device, resource);
+		gpu_resource_unref(resource);
+	}
 }
 
 static void handle_renderer_lost(void *data)

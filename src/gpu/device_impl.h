@@ -96,6 +96,9 @@ void gpu_destroy_resource(
 uint32_t gpu_attach_entries(struct gpu_device *device, struct gpu_request *request,
 	struct gpu_resource *resource, const uint8_t *entries, uint32_t count, uint64_t min_len);
 
+/* Flushes that waited for the resource's transfers: on with them, if these have all ended. */
+void gpu_run_waiting_flushes(struct gpu_device *device, struct gpu_resource *resource);
+
 /* The number of scanouts: the display's if it owns the outputs, else as many as there can be. */
 uint32_t gpu_scanout_count(const struct gpu_device *device);
 

@@ -6,8 +6,10 @@
 #include <cmocka.h>
 
 #include <drm_fourcc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "frame/frame_impl.h"
 
@@ -160,6 +162,37 @@ static void a_fresh_frame_is_zero(void **state)
 	}
 }
 
+/* Pages of address space that this process has. */
+static long mapped_pages(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	long pages = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%ld", &pages), 1);
+	fclose(file);
+	return pages;
+}
+
+static void large_frames_go_whole(void **state)
+{
+	const long mebibyte = (1 << 20) / sysconf(_SC_PAGESIZE);
+	long before = mapped_pages();
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		uint8_t *pixels;
+		size_t stride;
+		struct frame *frame = frame_create_private(
+			4096, 1024, DRM_FORMAT_XRGB8888, &pixels, &stride);
+
+		assert_non_null(frame);
+		assert_true(mapped_pages() - before >= 16 * mebibyte);
+		frame_unref(frame);
+	}
+	assert_true(mapped_pages() - before < 32 * mebibyte);
+}
+
 static void sizes_do_not_wrap(void **state)
 {
 	uint8_t *pixels;
@@ -286,6 +319,7 @@ int main(void)
 		cmocka_unit_test(a_part_converts_with_strides),
 		cmocka_unit_test(a_wide_frame_converts),
 		cmocka_unit_test(a_fresh_frame_is_zero),
+		cmocka_unit_test(large_frames_go_whole),
 		cmocka_unit_test(sizes_do_not_wrap),
 		cmocka_unit_test(references_are_counted),
 		cmocka_unit_test(blending_is_clipped),

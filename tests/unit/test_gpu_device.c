@@ -919,8 +919,18 @@ static void cursors_are_shown(void **state)
 static void cursor_commands_check_their_numbers(void **state)
 {
 	struct fixture *fixture = *state;
+	const struct virtio_gpu_resource_create_blob small = {
+		.hdr = header_of(VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB),
+		.resource_id = htole32(6),
+		.blob_mem = htole32(VIRTIO_GPU_BLOB_MEM_GUEST),
+		.size = htole64(64 * 64 * 4 - 1),
+	};
 
 	make_cursor(fixture, 2, 0xff112233);
+	/* A blob is as long as it says, though its backing be longer. */
+	assert_int_equal(control(fixture, &small, sizeof(small)), OK);
+	assert_int_equal(attach_one(fixture, 6, RAM_ADDR, 65536), OK);
+	assert_int_equal(update_cursor(fixture, 0, 6, 0, 0, 0, 0), ERR_PARAMETER);
 	assert_int_equal(create_2d(fixture, 3, FORMAT_BGRA, 63, 64), OK);
 	assert_int_equal(create_2d(fixture, 4, FORMAT_BGRA, 64, 65), OK);
 	assert_int_equal(create_blob(fixture, 5, 64 * 64 * 4 - 1, RAM_ADDR), OK);

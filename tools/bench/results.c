@@ -88,6 +88,16 @@ void results_finish(struct results *results)
 	results->count = 0;
 }
 
+bool results_any_failed(const struct results *results)
+{
+	for (size_t i = 0; i < results->count; i++) {
+		if (results->participants[i].failed) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A row of exactly that name alone, else every row that contains the text. */
 static bool is_chosen(const char *only, const struct row *row)
 {

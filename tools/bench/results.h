@@ -51,6 +51,9 @@ struct results {
 void results_init(struct results *results, const struct options *options);
 void results_finish(struct results *results);
 
+/* Has a participant failed? */
+bool results_any_failed(const struct results *results);
+
 /* Is the row to be measured with these options? */
 bool results_wants_row(const struct results *results, const struct row *row);
 

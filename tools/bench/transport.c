@@ -18,7 +18,7 @@ static int measure(const struct options *options)
 	int status = 0;
 
 	results_init(&results, options);
-	if (run_rounds(&results) < 0) {
+	if (run_rounds(&results) < 0 || results_any_failed(&results)) {
 		status = 1;
 	}
 	report_print(&results, &environment);

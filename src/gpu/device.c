@@ -44,17 +44,13 @@ static uint32_t handle_unsupported(struct gpu_device *device, struct gpu_request
 #define FEATURE(name) (1ull << VIRTIO_GPU_F_##name)
 
 #define CONTROL(command, structure, tail, needs, handler) \
-	{ \
-#command, VIRTIO_GPU_CMD_##command, sizeof(struct structure), tail, \
-			WIRE_CONTROL_QUEUE, needs, handler \
-	}
+	{ #command, VIRTIO_GPU_CMD_##command, sizeof(struct structure), tail, WIRE_CONTROL_QUEUE, \
+		needs, handler }
 #define CONTROL_3D(command) \
 	CONTROL(command, virtio_gpu_ctrl_hdr, true, FEATURE(VIRGL), handle_unsupported)
 #define CURSOR(command, handler) \
-	{ \
-#command, VIRTIO_GPU_CMD_##command, sizeof(struct virtio_gpu_update_cursor), \
-			false, WIRE_CURSOR_QUEUE, 0, handler \
-	}
+	{ #command, VIRTIO_GPU_CMD_##command, sizeof(struct virtio_gpu_update_cursor), false, \
+		WIRE_CURSOR_QUEUE, 0, handler }
 
 /* In the order of the commands' numbers: find_command counts on it. */
 static const struct command commands[GPU_COMMAND_COUNT] = {

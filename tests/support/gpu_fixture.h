@@ -71,14 +71,9 @@ int fixture_setup(void **state);
 int fixture_teardown(void **state);
 extern enum renderer_kind fixture_soft, fixture_remote, fixture_null;
 
-#define TEST_SOFT(name) \
-	{ \
-#name " (soft)", name, fixture_setup, fixture_teardown, &fixture_soft \
-	}
+#define TEST_SOFT(name) { #name " (soft)", name, fixture_setup, fixture_teardown, &fixture_soft }
 #define TEST_REMOTE(name) \
-	{ \
-#name " (remote)", name, fixture_setup, fixture_teardown, &fixture_remote \
-	}
+	{ #name " (remote)", name, fixture_setup, fixture_teardown, &fixture_remote }
 #define TEST_BOTH(name) TEST_SOFT(name), TEST_REMOTE(name)
 
 /* Bytes of guest memory; [addr, addr + len) must be of one region. */
@@ -138,6 +133,6 @@ uint32_t picture_pixel(struct frame *picture, uint32_t x, uint32_t y);
 #define ERR_PARAMETER   VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
 #define FORMAT_BGRX     VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM
 #define FORMAT_BGRA     VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM
-#define VIEW_SIZE(w, h) ((w) * (h)*4u)
+#define VIEW_SIZE(w, h) ((w) * (h) * 4u)
 
 #endif

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <uv.h>
 
+#include "base/list.h"
 #include "base/log.h"
 
 /*
@@ -15,12 +16,16 @@
  * closes handles asynchronously: loop_remove_* only starts that, and the source's memory is freed
  * from the close callback. loop_destroy runs the loop until all closes are done.
  *
- * uv_prepare handles run right before the loop polls: deferred work is one of those, started when
- * it is scheduled and stopped when it runs.
+ * uv_prepare handles run right before the loop polls. There is one, started while deferred work is
+ * scheduled, and it runs the list until it is empty: a callback may schedule another (an answer that
+ * is written at the end of the turn completes a request, which is published at the end of the turn).
+ * With a handle for each, libuv would put off what was scheduled meanwhile until after the poll.
  */
 
 struct loop {
 	uv_loop_t uv;
+	uv_prepare_t turn_end;
+	struct list scheduled; // loop_deferred.link
 };
 
 struct loop_fd {
@@ -48,7 +53,8 @@ struct loop_idle {
 };
 
 struct loop_deferred {
-	uv_prepare_t uv;
+	struct list link; // on no list: not scheduled
+	struct loop *loop;
 	loop_fn callback;
 	void *data;
 };
@@ -82,6 +88,8 @@ struct loop *loop_create(void)
 		free(loop);
 		return log_failure("cannot make an event loop", error);
 	}
+	uv_prepare_init(&loop->uv, &loop->turn_end);
+	list_init(&loop->scheduled);
 	return loop;
 }
 
@@ -92,6 +100,8 @@ void loop_destroy(struct loop *loop)
 	if (!loop) {
 		return;
 	}
+	assert(list_is_empty(&loop->scheduled));
+	uv_close((uv_handle_t *)&loop->turn_end, NULL);
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	error = uv_loop_close(&loop->uv);
 	assert(error == 0);
@@ -292,12 +302,18 @@ void loop_remove_idle(struct loop_idle *idle)
 	}
 }
 
-static void handle_prepare(uv_prepare_t *handle)
+static void handle_turn_end(uv_prepare_t *handle)
 {
-	struct loop_deferred *deferred = handle->data;
+	struct loop *loop = container_of(handle, struct loop, turn_end);
+	struct list *link;
 
+	while ((link = list_first(&loop->scheduled))) {
+		struct loop_deferred *deferred = container_of(link, struct loop_deferred, link);
+
+		list_remove(link);
+		deferred->callback(deferred->data);
+	}
 	uv_prepare_stop(handle);
-	deferred->callback(deferred->data);
 }
 
 struct loop_deferred *loop_add_deferred(struct loop *loop, loop_fn callback, void *data)
@@ -307,8 +323,8 @@ struct loop_deferred *loop_add_deferred(struct loop *loop, loop_fn callback, voi
 	if (!deferred) {
 		return log_failure("cannot make a deferred source", UV_ENOMEM);
 	}
-	uv_prepare_init(&loop->uv, &deferred->uv);
-	deferred->uv.data = deferred;
+	list_init(&deferred->link);
+	deferred->loop = loop;
 	deferred->callback = callback;
 	deferred->data = data;
 	return deferred;
@@ -316,12 +332,17 @@ struct loop_deferred *loop_add_deferred(struct loop *loop, loop_fn callback, voi
 
 void loop_deferred_schedule(struct loop_deferred *deferred)
 {
-	uv_prepare_start(&deferred->uv, handle_prepare);
+	if (!list_is_empty(&deferred->link)) {
+		return;
+	}
+	list_append(&deferred->loop->scheduled, &deferred->link);
+	uv_prepare_start(&deferred->loop->turn_end, handle_turn_end);
 }
 
 void loop_remove_deferred(struct loop_deferred *deferred)
 {
 	if (deferred) {
-		remove_handle((uv_handle_t *)&deferred->uv);
+		list_remove(&deferred->link);
+		free(deferred);
 	}
 }

@@ -462,6 +462,30 @@ static void entries_may_cross_regions(void **state)
 	check_picture(fixture, 0, &whole, RAM_ADDR, 128);
 }
 
+/* What is attached stays usable when the front end takes its region away; nothing new can be had there. */
+static void backing_outlives_its_region(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct memory_region_info far = {
+		.guest_addr = FAR_ADDR,
+		.size = FAR_SIZE,
+		.user_addr = FAR_ADDR,
+	};
+	const struct rect whole = { 0, 0, 16, 16 };
+
+	fill_ram(fixture, 8);
+	memcpy(fixture->ram[0], fixture->far, 1024);
+	assert_int_equal(create_2d(fixture, 1, FORMAT_BGRX, 16, 16), OK);
+	assert_int_equal(create_2d(fixture, 2, FORMAT_BGRX, 16, 16), OK);
+	assert_int_equal(attach_one(fixture, 1, FAR_ADDR, 1024), OK);
+	assert_int_equal(memory_remove_region(fixture->memory, &far), 0);
+	assert_int_equal(attach_one(fixture, 2, FAR_ADDR, 1024), ERR_PARAMETER);
+	assert_int_equal(transfer(fixture, 1, 0, 0, 16, 16, 0), OK);
+	assert_int_equal(set_scanout(fixture, 0, 1, 0, 0, 16, 16), OK);
+	check_picture(fixture, 0, &whole, RAM_ADDR, 64);
+	assert_int_equal(detach(fixture, 1), OK);
+}
+
 static void scanouts_show_parts(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1026,6 +1050,7 @@ int main(void)
 		TEST_BOTH(each_format_is_shown),
 		TEST_BOTH(many_entries_are_taken),
 		TEST_BOTH(entries_may_cross_regions),
+		TEST_BOTH(backing_outlives_its_region),
 		TEST_BOTH(scanouts_show_parts),
 		TEST_BOTH(set_scanout_checks_its_numbers),
 		TEST_BOTH(flush_checks_its_numbers),

@@ -16,10 +16,7 @@ struct endpoint {
 	ino_t inode;
 };
 
-#define ENDPOINT_INIT \
-	{ \
-		.socket = -1 \
-	}
+#define ENDPOINT_INIT { .socket = -1 }
 
 /*
  * Makes a listening socket whose file only the modes of mode_mask may touch (the umask applies

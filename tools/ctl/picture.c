@@ -73,8 +73,9 @@ static void write_rows(png_structp png, png_infop info, const struct picture *pi
 {
 	png_set_IHDR(png, info, picture->width, picture->height, 8, PNG_COLOR_TYPE_RGB,
 		PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-	/* A third of the time of the default, and hardly larger for desktops. */
+	/* Much less time than the defaults, and hardly larger for desktops. */
 	png_set_compression_level(png, 3);
+	png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_UP);
 	png_write_info(png, info);
 	png_set_filler(png, 0, PNG_FILLER_AFTER);
 	png_set_bgr(png);

@@ -24,6 +24,11 @@ DAEMON = os.path.abspath(os.environ.get("VIRTIO_GPUD", "build/virtio-gpud"))
 CTL = os.path.abspath(os.environ.get("VIRTIO_GPU_CTL", "build/virtio-gpu-ctl"))
 
 
+def is_sanitized():
+    """Was the daemon built with AddressSanitizer? Then it is slow, and keeps freed memory."""
+    return b"__asan_init" in Path(DAEMON).read_bytes()
+
+
 def wait_for(what, condition, limit=LIMIT):
     """Return condition()'s first true value; fail after the limit."""
     end = time.monotonic() + limit

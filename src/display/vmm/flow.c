@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+#include "display/vmm/vmm_impl.h"
+
+#include <assert.h>
+#include <drm_fourcc.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* See "How this works" in vmm.c. */
+
+/*
+ * Who reads has taken something within this time: a viewer at 10 frames a second would, and QEMU reads
+ * from its main loop, which does not sleep so long. Shorter, and a busy host coalesces; longer, and the
+ * guest's screen stands still for as long each time a viewer stops.
+ */
+#define STALL_MS 100
+
+/* Larger updates are not copied. Up to here, copying costs less than coming back for the pixels. */
+#define COPY_MAX (64u << 10)
+
+/*
+ * Bytes in one call and in one turn of the loop. Copying 8 MiB takes the kernel some 2 ms; then others
+ * have their turn.
+ */
+#define TURN_MAX (8u << 20)
+
+/* Bytes of pixels in one UPDATE: the header says up to 4 GiB, but the other end allocates it. */
+#define UPDATE_MAX (64u << 20)
+
+static struct log_limit cursor_errors = LOG_LIMIT_INIT;
+static struct log_limit stall_notes = LOG_LIMIT_INIT;
+
+static uint64_t rect_size(const struct rect *rect)
+{
+	return (uint64_t)rect->width * rect->height * FRAME_PIXEL_SIZE;
+}
+
+static void end_pending(struct vmm_display *display, struct vmm_flush *flush)
+{
+	if (flush->pending) {
+		list_append(&display->ended, &flush->pending->link);
+		flush->pending = NULL;
+		loop_deferred_schedule(display->turn_end);
+	}
+}
+
+void vmm_end_flush(struct vmm_display *display, struct vmm_flush *flush)
+{
+	end_pending(display, flush);
+	vmm_flush_destroy(flush);
+}
+
+static struct rect flush_rect(const struct vmm_flush *flush)
+{
+	const struct vmm_update *update = &flush->start.update;
+
+	return (struct rect){ update->x, update->y, update->width, update->height };
+}
+
+static void add_damage(struct vmm_output *output, const struct rect *rect)
+{
+	output->damage = rect_union(&output->damage, rect);
+}
+
+/* Takes a flush that is not on the wire back. */
+static void take_back(struct vmm_display *display, struct vmm_flush *flush)
+{
+	struct rect rect = flush_rect(flush);
+
+	add_damage(&display->outputs[flush->start.update.output], &rect);
+	vmm_outbox_remove_flush(&display->outbox, flush);
+	vmm_end_flush(display, flush);
+}
+
+void vmm_drop_flushes(struct vmm_display *display, uint32_t output)
+{
+	list_for_each_safe(link, next, &display->outbox.flushes) {
+		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
+
+		if (flush->start.update.output == output && flush->sent == 0) {
+			take_back(display, flush);
+		}
+	}
+}
+
+void vmm_stall(struct vmm_display *display)
+{
+	if (display->stalled) {
+		return;
+	}
+	display->stalled = true;
+	log_limited(&stall_notes, LOG_DEBUG, "the viewer does not read: updates are merged");
+	list_for_each_safe(link, next, &display->outbox.flushes) {
+		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
+
+		if (flush->sent > 0) {
+			end_pending(display, flush);
+			continue;
+		}
+		display->stats.coalesced += flush->pending ? 1 : 0;
+		take_back(display, flush);
+	}
+	loop_deferred_schedule(display->turn_end);
+}
+
+static bool append(struct vmm_display *display, uint32_t request, const void *payload,
+	uint32_t size, size_t limit)
+{
+	bool queued = vmm_outbox_append(&display->outbox, request, payload, size, limit);
+
+	if (queued) {
+		loop_deferred_schedule(display->turn_end);
+	}
+	return queued;
+}
+
+void vmm_send_scanout(struct vmm_display *display, uint32_t index)
+{
+	struct vmm_output *output = &display->outputs[index];
+	const struct vmm_scanout scanout = { index, output->part.width, output->part.height };
+
+	if (display->stalled ||
+		(output->part.width == output->sent_width &&
+			output->part.height == output->sent_height)) {
+		return;
+	}
+	if (!append(display, VMM_SCANOUT, &scanout, sizeof(scanout),
+		    VMM_OUTBOX_COPY_MAX + VMM_OUTBOX_RESERVE)) {
+		vmm_stall(display);
+		return;
+	}
+	output->sent_width = output->part.width;
+	output->sent_height = output->part.height;
+}
+
+static bool send_cursor_shape(struct vmm_display *display, const struct vmm_output *output)
+{
+	const struct vmm_header header = {
+		.request = VMM_CURSOR_UPDATE,
+		.size = sizeof(struct vmm_cursor_update),
+	};
+	const struct rect whole = { 0, 0, VMM_CURSOR_SIZE, VMM_CURSOR_SIZE };
+	const uint32_t hot[2] = { output->hot_x, output->hot_y };
+	const size_t size = sizeof(header) + sizeof(struct vmm_cursor_update);
+	uint8_t *at = vmm_outbox_reserve(&display->outbox, size, VMM_OUTBOX_COPY_MAX);
+	int result;
+
+	if (!at) {
+		return false;
+	}
+	memcpy(at, &header, sizeof(header));
+	at += sizeof(header);
+	memcpy(at, &output->cursor_pos, sizeof(output->cursor_pos));
+	memcpy(at + sizeof(output->cursor_pos), hot, sizeof(hot));
+	at += offsetof(struct vmm_cursor_update, pixels);
+	result = frame_convert(output->cursor, &whole, DRM_FORMAT_ARGB8888, at,
+		VMM_CURSOR_SIZE * FRAME_PIXEL_SIZE);
+	if (result < 0) {
+		log_limited(&cursor_errors, LOG_WARN, "cannot read the cursor's pixels: %s",
+			strerror(-result));
+		return true;
+	}
+	vmm_outbox_commit(&display->outbox, size);
+	loop_deferred_schedule(display->turn_end);
+	return true;
+}
+
+static bool send_cursor(struct vmm_display *display, const struct vmm_output *output)
+{
+	uint32_t request = VMM_CURSOR_POS;
+
+	if (display->stalled) {
+		return false;
+	}
+	if (output->cursor_due == CURSOR_CHANGED) {
+		if (output->cursor) {
+			return send_cursor_shape(display, output);
+		}
+		request = VMM_CURSOR_POS_HIDE;
+	}
+	return append(display, request, &output->cursor_pos, sizeof(output->cursor_pos),
+		VMM_OUTBOX_COPY_MAX);
+}
+
+void vmm_send_cursor(struct vmm_display *display, uint32_t index)
+{
+	struct vmm_output *output = &display->outputs[index];
+
+	if (output->cursor_due == CURSOR_SENT || send_cursor(display, output)) {
+		output->cursor_due = CURSOR_SENT;
+		display->cursors_due &= ~(1u << index);
+	} else {
+		display->cursors_due |= 1u << index;
+	}
+}
+
+static void send_due_cursors(struct vmm_display *display)
+{
+	for (uint32_t i = 0; display->cursors_due >> i; i++) {
+		if (display->cursors_due >> i & 1) {
+			vmm_send_cursor(display, i);
+		}
+	}
+}
+
+/* A small update becomes a copy of its pixels, so it is done. False: there is no room. */
+static bool copy_update(struct vmm_display *display, uint32_t index, const struct rect *rect)
+{
+	const struct vmm_output *output = &display->outputs[index];
+	const struct vmm_update_start start = vmm_update_start(index, rect);
+	size_t pixels_size = (size_t)rect_size(rect);
+	size_t size = sizeof(start) + pixels_size;
+	struct rect source = *rect;
+	uint8_t *at;
+
+	if (pixels_size > COPY_MAX) {
+		return false;
+	}
+	at = vmm_outbox_reserve(&display->outbox, size, VMM_OUTBOX_COPY_MAX);
+	if (!at) {
+		return false;
+	}
+	source.x += output->part.x;
+	source.y += output->part.y;
+	if (frame_convert(output->frame, &source, DRM_FORMAT_XRGB8888, at + sizeof(start),
+		    (size_t)rect->width * FRAME_PIXEL_SIZE) < 0) {
+		return true; // the pixels cannot be had: the update is left out
+	}
+	memcpy(at, &start, sizeof(start));
+	vmm_outbox_commit(&display->outbox, size);
+	display->stats.updates++;
+	display->stats.update_bytes += pixels_size;
+	return true;
+}
+
+/* Queues an update, in pieces that UPDATE_MAX allows. Returns the last piece, NULL: no memory. */
+static struct vmm_flush *queue_update(
+	struct vmm_display *display, uint32_t index, const struct rect *rect)
+{
+	struct vmm_output *output = &display->outputs[index];
+	struct rect half = *rect, rest = *rect;
+	struct vmm_flush *flush;
+
+	if (rect_size(rect) > UPDATE_MAX) {
+		if (rect->height > 1) {
+			half.height /= 2;
+			rest.y += half.height;
+			rest.height -= half.height;
+		} else {
+			half.width /= 2;
+			rest.x += half.width;
+			rest.width -= half.width;
+		}
+		queue_update(display, index, &half);
+		return queue_update(display, index, &rest);
+	}
+	flush = vmm_flush_create(index, output->frame, &output->part, rect);
+	if (flush) {
+		vmm_outbox_append_flush(&display->outbox, flush);
+	} else {
+		add_damage(output, rect);
+	}
+	return flush;
+}
+
+static int queue_flush(
+	struct vmm_display *display, uint32_t index, const struct rect *rect, uint64_t token)
+{
+	struct vmm_pending *pending = malloc(sizeof(*pending));
+	struct vmm_flush *flush = queue_update(display, index, rect);
+
+	/* Without memory nobody waits; what could not be queued goes with the next flush. */
+	if (!flush || !pending) {
+		free(pending);
+		return 0;
+	}
+	list_init(&pending->link);
+	pending->token = token;
+	flush->pending = pending;
+	return DISPLAY_PENDING;
+}
+
+int vmm_send_update(
+	struct vmm_display *display, uint32_t index, const struct rect *damage, uint64_t token)
+{
+	struct vmm_output *output = &display->outputs[index];
+	struct rect rect = rect_union(damage, &output->damage);
+
+	if (!display->stalled && display->outbox.flush_count >= VMM_OUTBOX_FLUSH_MAX) {
+		vmm_stall(display);
+		rect = rect_union(damage, &output->damage);
+	}
+	if (display->stalled) {
+		output->damage = rect;
+		display->stats.coalesced++;
+		return 0;
+	}
+	output->damage = (struct rect){ 0 };
+	loop_deferred_schedule(display->turn_end);
+	return copy_update(display, index, &rect) ? 0 : queue_flush(display, index, &rect, token);
+}
+
+/* All is out: what was merged goes, with the pixels of now. */
+static void resume(struct vmm_display *display)
+{
+	display->stalled = false;
+	for (uint32_t i = 0; i < DISPLAY_OUTPUT_MAX; i++) {
+		struct vmm_output *output = &display->outputs[i];
+		struct rect rect = output->damage;
+
+		vmm_send_scanout(display, i);
+		output->damage = (struct rect){ 0 };
+		if (!rect_is_empty(&rect)) {
+			queue_update(display, i, &rect);
+		}
+	}
+}
+
+static void note_done(struct vmm_display *display, struct vmm_flush *flush)
+{
+	if (vmm_flush_is_sent(flush)) {
+		display->stats.updates++;
+		display->stats.update_bytes += flush->size - sizeof(flush->start);
+	}
+	vmm_end_flush(display, flush);
+}
+
+/* Fills an empty outbox with what waits for that. Returns false when there is nothing. */
+static bool refill(struct vmm_display *display)
+{
+	if (display->stalled && vmm_outbox_is_empty(&display->outbox)) {
+		resume(display);
+	}
+	if (!display->stalled) {
+		send_due_cursors(display);
+		vmm_send_queries(display);
+	}
+	return !vmm_outbox_is_empty(&display->outbox);
+}
+
+/* Sends until the socket or the turn is full, or nothing is left. Returns the bytes taken, or -errno. */
+static ssize_t send_turn(struct vmm_display *display, bool *full)
+{
+	size_t taken = 0;
+
+	while (refill(display)) {
+		struct vmm_sent sent = vmm_outbox_send(&display->outbox, display->socket, TURN_MAX);
+
+		if (sent.done) {
+			note_done(display, sent.done);
+		}
+		if (sent.count < 0 && sent.count != -EAGAIN) {
+			return sent.count;
+		}
+		taken += sent.count > 0 ? (size_t)sent.count : 0;
+		if (sent.count < 0 || sent.full || taken >= TURN_MAX) {
+			*full = true;
+			break;
+		}
+	}
+	return (ssize_t)taken;
+}
+
+static void wait_until_writable(struct vmm_display *display, bool wait)
+{
+	if (display->blocked != wait) {
+		display->blocked = wait;
+		loop_fd_set_events(
+			display->source, wait ? LOOP_READABLE | LOOP_WRITABLE : LOOP_READABLE);
+	}
+}
+
+void vmm_pump(struct vmm_display *display)
+{
+	bool was_blocked = display->blocked;
+	bool full = false;
+	ssize_t taken;
+
+	if (display->socket < 0) {
+		return;
+	}
+	taken = send_turn(display, &full);
+	if (taken < 0) {
+		log_info("the viewer went away: %s", strerror((int)-taken));
+		vmm_hang_up(display);
+		return;
+	}
+	wait_until_writable(display, full);
+	if (full && (taken > 0 || !was_blocked)) {
+		display->progress_ns = loop_now_ns();
+	}
+	if (full && !display->stalled && !loop_timer_is_running(display->stall_timer)) {
+		loop_timer_start(display->stall_timer, STALL_MS);
+	}
+}
+
+void vmm_handle_stall_timer(void *data)
+{
+	struct vmm_display *display = data;
+	uint64_t waited_ms;
+
+	/* The kernel calls a socket writable only when it is three quarters empty: so try. */
+	if (display->blocked) {
+		vmm_pump(display);
+	}
+	if (display->blocked && !display->stalled) {
+		waited_ms = (loop_now_ns() - display->progress_ns) / 1000000;
+		loop_timer_stop(display->stall_timer);
+		if (waited_ms >= STALL_MS) {
+			vmm_stall(display);
+		} else {
+			loop_timer_start(display->stall_timer, (uint32_t)(STALL_MS - waited_ms));
+		}
+	}
+	vmm_settle(display);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "display/vmm/outbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+
+/* Rows of a flush that is not as wide as its frame: 256 of 4000 bytes are a megabyte a call. */
+#define IOV_COUNT 256
+
+int vmm_outbox_init(struct vmm_outbox *outbox)
+{
+	*outbox = (struct vmm_outbox){
+		.bytes = malloc(VMM_OUTBOX_SIZE),
+		.stripe.bytes = malloc(VMM_STRIPE_SIZE),
+	};
+	list_init(&outbox->flushes);
+	if (!outbox->bytes || !outbox->stripe.bytes) {
+		vmm_outbox_finish(outbox);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void vmm_outbox_finish(struct vmm_outbox *outbox)
+{
+	assert(list_is_empty(&outbox->flushes));
+	free(outbox->bytes);
+	free(outbox->stripe.bytes);
+	outbox->bytes = NULL;
+	outbox->stripe.bytes = NULL;
+}
+
+uint8_t *vmm_outbox_reserve(struct vmm_outbox *outbox, size_t size, size_t limit)
+{
+	size_t queued = outbox->end - outbox->start;
+
+	assert(limit <= VMM_OUTBOX_SIZE / 2);
+	if (queued > limit || size > limit - queued) {
+		return NULL;
+	}
+	if (size > VMM_OUTBOX_SIZE - outbox->end) {
+		memmove(outbox->bytes, outbox->bytes + outbox->start, queued);
+		outbox->start = 0;
+		outbox->end = queued;
+	}
+	return outbox->bytes + outbox->end;
+}
+
+void vmm_outbox_commit(struct vmm_outbox *outbox, size_t size)
+{
+	outbox->end += size;
+	outbox->appended += size;
+}
+
+bool vmm_outbox_append(struct vmm_outbox *outbox, uint32_t request, const void *payload,
+	uint32_t size, size_t limit)
+{
+	const struct vmm_header header = { .request = request, .size = size };
+	uint8_t *at = vmm_outbox_reserve(outbox, sizeof(header) + size, limit);
+
+	if (!at) {
+		return false;
+	}
+	memcpy(at, &header, sizeof(header));
+	if (size > 0) {
+		memcpy(at + sizeof(header), payload, size);
+	}
+	vmm_outbox_commit(outbox, sizeof(header) + size);
+	return true;
+}
+
+void vmm_outbox_append_flush(struct vmm_outbox *outbox, struct vmm_flush *flush)
+{
+	flush->at = outbox->appended;
+	list_append(&outbox->flushes, &flush->link);
+	outbox->flush_count++;
+}
+
+void vmm_outbox_remove_flush(struct vmm_outbox *outbox, struct vmm_flush *flush)
+{
+	list_remove(&flush->link);
+	outbox->flush_count--;
+}
+
+void vmm_outbox_clear_bytes(struct vmm_outbox *outbox)
+{
+	outbox->start = 0;
+	outbox->end = 0;
+}
+
+static struct vmm_flush *first_flush(const struct vmm_outbox *outbox)
+{
+	struct list *link = list_first(&outbox->flushes);
+
+	return link ? container_of(link, struct vmm_flush, link) : NULL;
+}
+
+/* Bytes that go out before the flush. */
+static size_t bytes_before(const struct vmm_outbox *outbox, const struct vmm_flush *flush)
+{
+	uint64_t position = outbox->appended - (outbox->end - outbox->start);
+
+	return flush ? (size_t)(flush->at - position) : outbox->end - outbox->start;
+}
+
+static size_t total(const struct iovec *iov, size_t count)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		size += iov[i].iov_len;
+	}
+	return size;
+}
+
+static struct vmm_flush *advance(
+	struct vmm_outbox *outbox, struct vmm_flush *flush, size_t copied, size_t count)
+{
+	size_t part = count < copied ? count : copied;
+
+	outbox->start += part;
+	if (outbox->start == outbox->end) {
+		vmm_outbox_clear_bytes(outbox);
+	}
+	if (!flush) {
+		return NULL;
+	}
+	flush->sent += count - part;
+	if (!vmm_flush_is_sent(flush)) {
+		return NULL;
+	}
+	vmm_outbox_remove_flush(outbox, flush);
+	return flush;
+}
+
+struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t max)
+{
+	struct vmm_flush *flush = first_flush(outbox);
+	size_t copied = bytes_before(outbox, flush);
+	struct vmm_sent sent = { 0 };
+	struct iovec iov[IOV_COUNT];
+	size_t count = 0;
+
+	assert(!vmm_outbox_is_empty(outbox));
+	iov[0] = (struct iovec){ 0 };
+	if (copied > 0) {
+		iov[count++] = (struct iovec){ outbox->bytes + outbox->start, copied };
+	}
+	if (flush && vmm_flush_begin(flush, &outbox->stripe) < 0) {
+		vmm_outbox_remove_flush(outbox, flush);
+		sent.done = flush;
+		return sent;
+	}
+	if (flush) {
+		count += vmm_flush_fill(
+			flush, &outbox->stripe, iov + count, IOV_COUNT - count, max);
+	}
+	sent.count = fd_send(socket, iov, count, NULL, 0);
+	if (sent.count >= 0) {
+		sent.full = (size_t)sent.count < total(iov, count);
+		sent.done = advance(outbox, flush, copied, (size_t)sent.count);
+	}
+	return sent;
+}

@@ -10,6 +10,7 @@
 #include "daemon/capabilities.h"
 #include "daemon/options.h"
 #include "daemon/setup.h"
+#include "memory/mmap.h"
 
 /* Exit statuses: 0 the work is done, 1 something failed or is impossible here, 2 wrong options. */
 #define EXIT_USAGE 2
@@ -42,6 +43,7 @@ int main(int argc, char **argv)
 
 	fill_standard_fds();
 	signal(SIGPIPE, SIG_IGN); // a reader of the log may go before us
+	memory_mmap_install_sigbus_handler();
 	log_init("virtio-gpud", NULL, LOG_INFO);
 	result = options_parse(&options, argc, argv, error);
 	if (result < 0) {

@@ -4,6 +4,8 @@ import fcntl
 import json
 import mmap
 import os
+import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -53,10 +55,10 @@ class VmTest(daemonlib.DaemonTest):
     def vm_status(self):
         return self.ask("status")["vm"]
 
-    def ctl(self, *arguments, text=True):
+    def ctl(self, *arguments, text=True, **run):
         return subprocess.run([daemonlib.CTL, "--socket", self.control_path, *arguments],
                               capture_output=True, text=text, timeout=daemonlib.LIMIT,
-                              check=False, cwd=self.folder)
+                              check=False, cwd=self.folder, **run)
 
     def show_pixels(self, output=0):
         pixels = test_pixels(WIDTH, HEIGHT)
@@ -180,12 +182,15 @@ class Stats(VmTest):
         vm = self.ask("stats")["vm"]
         control, cursor = vm["queues"]["control"], vm["queues"]["cursor"]
         self.assertTrue(control["running"] and cursor["running"])
-        self.assertEqual((control["requests"], control["batches"]), (10, 10))
+        self.assertEqual(control["requests"], 10)
+        # The driver looks at the ring, so it may send one while the batch before is ended.
+        self.assertTrue(1 <= control["batches"] <= 10)
         self.assertEqual((control["depth"], control["depth_peak"]), (0, 1))
         self.assertEqual(cursor["requests"], 1)
         self.assertEqual(vm["pending"], 0)
-        self.assertGreaterEqual(vm["notifications"]["received"], 10)
-        self.assertGreaterEqual(vm["notifications"]["sent"], 10)
+        # Notifications that come together count once.
+        self.assertGreaterEqual(vm["notifications"]["received"], 2)
+        self.assertGreaterEqual(vm["notifications"]["sent"], 2)
         self.assertGreater(vm["messages"], 15)
 
     def test_ctl_table(self):
@@ -291,8 +296,27 @@ class Screenshot(VmTest):
         done = self.ctl("screenshot", "none/a.png")
         self.assertEqual(done.returncode, 1)
         self.assertIn("none/a.png: No such file or directory", done.stderr)
-        done = self.ctl("screenshot", "/dev/full")
+
+    def test_ctl_removes_half_a_picture(self):
+        self.show_pixels()
+
+        def limit_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+        done = self.ctl("screenshot", "a.png", preexec_fn=limit_files)
         self.assertEqual(done.returncode, 1)
+        self.assertIn("File too large", done.stderr)
+        self.assertFalse((self.folder / "a.png").exists())
+
+    def test_ctl_removes_no_device(self):
+        self.show_pixels()
+        # By a link: were it removed by mistake, the machine would keep its device.
+        (self.folder / "full").symlink_to("/dev/full")
+        done = self.ctl("screenshot", "full")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("No space left on device", done.stderr)
+        self.assertTrue((self.folder / "full").is_symlink())
 
     def test_client_that_takes_no_picture(self):
         """Its pictures wait in its socket, not in the daemon, and go with it."""

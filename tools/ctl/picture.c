@@ -125,21 +125,31 @@ static int finish_file(FILE *file, const char *path)
 	return 0;
 }
 
+/* Is it a file that holds a picture, and not a device or a pipe? */
+static bool is_regular(FILE *file)
+{
+	struct stat status;
+
+	return fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode);
+}
+
 static int write_file(const struct picture *picture, const char *path)
 {
 	const bool to_stdout = strcmp(path, "-") == 0;
 	FILE *file = to_stdout ? stdout : fopen(path, "wb");
+	bool removable;
 	int result;
 
 	if (!file) {
 		message("%s: %s", path, strerror(errno));
 		return -1;
 	}
+	removable = !to_stdout && is_regular(file);
 	result = encode(picture, file);
 	if (finish_file(file, path) < 0) {
 		result = -1;
 	}
-	if (result < 0 && !to_stdout) {
+	if (result < 0 && removable) {
 		unlink(path); // half a picture
 	}
 	return result;

@@ -21,6 +21,9 @@
  * each turn costs at most one request a client.
  */
 
+/* How long to wait for descriptors when there are none to accept a client with. */
+#define PAUSE_MS 1000
+
 static const char too_many_text[] = "{\"ok\":false,\"error\":\"too many clients: close one\"}\n";
 static const char too_long_text[] =
 	"{\"ok\":false,\"error\":\"a request is one line of at most 4095 bytes\"}";
@@ -43,6 +46,7 @@ struct control {
 	struct loop *loop;
 	int socket; // borrowed
 	struct loop_fd *source;
+	struct loop_timer *pause; // runs while accept() is not tried
 	struct list clients; // control_client.link
 	size_t client_count;
 	control_handle_fn handle;
@@ -204,6 +208,24 @@ static int add_client(struct control *control, int socket)
 	return 0;
 }
 
+static void handle_pause_ended(void *data)
+{
+	struct control *control = data;
+
+	loop_fd_set_events(control->source, LOOP_READABLE);
+}
+
+static void handle_accept_error(struct control *control, int error)
+{
+	if (error == EAGAIN || error == EINTR || error == ECONNABORTED) {
+		return;
+	}
+	log_errno(
+		LOG_WARN, error, "cannot accept a control client, trying again in %d ms", PAUSE_MS);
+	loop_fd_set_events(control->source, 0);
+	loop_timer_start(control->pause, PAUSE_MS);
+}
+
 static void handle_connection(void *data, int events)
 {
 	struct control *control = data;
@@ -211,6 +233,7 @@ static void handle_connection(void *data, int events)
 
 	(void)events;
 	if (socket < 0) {
+		handle_accept_error(control, errno);
 		return;
 	}
 	if (control->client_count == CONTROL_CLIENT_MAX) {
@@ -235,9 +258,10 @@ struct control *control_create(struct loop *loop, int socket, control_handle_fn 
 	control->handle = handle;
 	control->data = data;
 	list_init(&control->clients);
+	control->pause = loop_add_timer(loop, handle_pause_ended, control);
 	control->source = loop_add_fd(loop, socket, LOOP_READABLE, handle_connection, control);
-	if (!control->source) {
-		free(control);
+	if (!control->pause || !control->source) {
+		control_destroy(control);
 		return NULL;
 	}
 	return control;
@@ -254,5 +278,6 @@ void control_destroy(struct control *control)
 		destroy_client(container_of(link, struct control_client, link));
 	}
 	loop_remove_fd(control->source);
+	loop_remove_timer(control->pause);
 	free(control);
 }

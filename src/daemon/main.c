@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -29,6 +30,20 @@ static void fill_standard_fds(void)
 	close(fd);
 }
 
+/*
+ * Memory slots, rings and clients come as descriptors; the usual soft limit is for programs that
+ * use select(2), and this one does not.
+ */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int refuse_options(int result, const char *error)
 {
 	log_error("%s", error);
@@ -43,6 +58,7 @@ int main(int argc, char **argv)
 
 	fill_standard_fds();
 	signal(SIGPIPE, SIG_IGN); // a reader of the log may go before us
+	raise_fd_limit();
 	memory_mmap_install_sigbus_handler();
 	log_init("virtio-gpud", NULL, LOG_INFO);
 	result = options_parse(&options, argc, argv, error);

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import stat
 import subprocess
 import time
@@ -194,6 +195,34 @@ class Abuse(ControlTest):
         before = ticks()
         time.sleep(0.5)
         self.assertLessEqual(ticks() - before, 1)
+
+
+class Descriptors(ControlTest):
+    """A daemon that has hardly any descriptors left."""
+
+    # Idle it has 13.
+    limit = 17
+
+    def start_listening(self, *arguments, **popen):
+        def set_limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit, self.limit))
+        return super().start_listening(*arguments, preexec_fn=set_limit, **popen)
+
+    def test_clients_and_vms_wait(self):
+        clients = []
+        while "cannot accept a control client" not in self.daemon.log:
+            self.assertLess(len(clients), self.limit)
+            clients.append(self.client())
+            time.sleep(0.05)
+        vm = self.connect()
+        self.daemon.wait_for_log("cannot accept a connection")
+        time.sleep(1.5)
+        self.assertLessEqual(self.daemon.log.count("cannot accept"), 8, "tries again too often")
+        for client in clients:
+            client.socket.close()
+        self.daemon.wait_for_log("a VM connects")
+        self.assert_alive()
+        vm.close()
 
 
 class Ctl(ControlTest):

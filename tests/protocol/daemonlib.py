@@ -29,6 +29,12 @@ def is_sanitized():
     return b"__asan_init" in Path(DAEMON).read_bytes()
 
 
+def is_emulated():
+    """Is the daemon a script that runs it under qemu-user (tests/arm64)? Then the process that is
+    measured is qemu."""
+    return Path(DAEMON).read_bytes()[:2] == b"#!"
+
+
 def wait_for(what, condition, limit=LIMIT):
     """Return condition()'s first true value; fail after the limit."""
     end = time.monotonic() + limit

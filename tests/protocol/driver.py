@@ -103,6 +103,7 @@ class Driver:
             self.message(SET_VRING_KICK, struct.pack("=Q", index), [ring.kick])
             self.message(SET_VRING_CALL, struct.pack("=Q", index), [ring.call])
             self.message(SET_VRING_ENABLE, struct.pack("=II", index, 1))
+        self.ask(GET_FEATURES)  # its answer says that all before was taken
 
     def stop(self):
         """As a VMM stops its guest; returns where each ring was."""

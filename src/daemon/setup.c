@@ -103,7 +103,7 @@ static const char *last_part(const char *path)
 
 static void set_name(struct setup *setup, const char *name)
 {
-	snprintf(setup->name, sizeof(setup->name), "%s", name);
+	snprintf(setup->name, sizeof(setup->name), "%.*s", OPTIONS_NAME_MAX, name);
 	for (char *c = setup->name; *c; c++) {
 		if (iscntrl((unsigned char)*c)) {
 			*c = '?';

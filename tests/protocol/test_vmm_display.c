@@ -482,23 +482,25 @@ static void formats_are_exact(void **state)
 {
 	static const struct {
 		uint32_t width, height;
-	} sizes[] = { { 16, 16 }, { 130, 127 }, { 301, 299 }, { 70001, 3 } };
+	} sizes[] = { { 16, 16 }, { 128, 128 }, { 130, 127 }, { 301, 299 }, { 70001, 3 } };
 	struct peer *peer = *state;
 
 	for (size_t i = 0; i < FORMATS; i++) {
-		for (size_t s = 0; s < 4; s++) {
+		for (size_t s = 0; s < 5; s++) {
 			uint32_t w = sizes[s].width, h = sizes[s].height;
 			struct picture picture = make_picture(
 				w + 3, h + 2, layouts[i].format, (uint32_t)i);
 
 			start(peer);
-			show(peer, 0, picture.frame);
-			int result = flush(peer, 0, 2, 1, w, h, 9);
+			const struct rect part = { 1, 1, w + 2, h + 1 };
+
+			display_set_frame(peer->display, 0, picture.frame, &part);
+			int result = flush(peer, 0, 1, 0, w, h, 9);
 
 			assert_int_equal(result, w * h * 4 > 65536 ? DISPLAY_PENDING : 0);
 			read_all(peer);
-			EXPECT(peer, VMM_SCANOUT, 0, w + 3, h + 2);
-			expect_update(peer, 0, 2, 1, w, h);
+			EXPECT(peer, VMM_SCANOUT, 0, w + 2, h + 1);
+			expect_update(peer, 0, 1, 0, w, h);
 			expect_pixels(peer, 2, 1, w, h, (uint32_t)i);
 			expect_nothing(peer);
 			assert_int_equal(peer->done_count, result);
@@ -588,10 +590,13 @@ static void a_turn_is_one_write(void **state)
 }
 
 /* A flush over 64 MiB goes as several UPDATEs, with one end. */
+static int32_t reads; // begun and not ended
+
 static int endless_begin_read(struct frame *frame, const struct rect *rect, struct frame_view *view)
 {
 	static uint8_t row[32768 * 4];
 
+	reads++;
 	(void)frame;
 	(void)rect;
 	*view = (struct frame_view){ row, 0 };
@@ -603,7 +608,13 @@ static void nothing(struct frame *frame)
 	(void)frame;
 }
 
-static const struct frame_ops endless_ops = { endless_begin_read, nothing, nothing };
+static void endless_end_read(struct frame *frame)
+{
+	reads--;
+	(void)frame;
+}
+
+static const struct frame_ops endless_ops = { endless_begin_read, endless_end_read, nothing };
 
 static void huge_update_is_split(void **state)
 {
@@ -625,7 +636,14 @@ static void huge_update_is_split(void **state)
 	drop(peer, 32768 * 257 * 4);
 	expect_nothing(peer);
 	assert_int_equal(peer->done_count, 1);
+	assert_int_equal(reads, 0);
+
+	/* One that is cut off is not read either. */
+	assert_int_equal(flush_all(peer, 0, &frame, 8), DISPLAY_PENDING);
+	turn(peer);
+	assert_int_equal(reads, 1);
 	stop(peer);
+	assert_int_equal(reads, 0);
 	free(peer->bytes);
 	peer->bytes = NULL;
 	peer->capacity = 0;
@@ -751,6 +769,39 @@ static void slow_viewer_gets_all(void **state)
 	stop(peer);
 	frame_unref(picture.frame);
 	frame_unref(other.frame);
+}
+
+/* Copies that never run dry move to the front of their buffer again and again. */
+static void backlog_keeps_its_bytes(void **state)
+{
+	struct peer *peer = *state;
+	struct picture picture = make_picture(200, 64, DRM_FORMAT_XRGB8888, 1);
+	const uint32_t count = 200;
+	uint32_t sent = 0;
+
+	start(peer);
+	make_small(peer);
+	show(peer, 0, picture.frame);
+	while (sent < count) {
+		for (int i = 0; i < 2 && sent < count; i++, sent++) {
+			assert_int_equal(flush(peer, 0, sent % 136, 0, 64, 32, 1), 0);
+		}
+		turn(peer);
+		for (size_t got = 0; sent > 20 && got < 16000;) {
+			got += read_some(peer, 4000);
+			turn(peer);
+		}
+	}
+	read_all(peer);
+	EXPECT(peer, VMM_SCANOUT, 0, 200, 64);
+	for (uint32_t i = 0; i < count; i++) {
+		expect_update(peer, 0, i % 136, 0, 64, 32);
+		expect_pixels(peer, i % 136, 0, 64, 32, 1);
+	}
+	expect_nothing(peer);
+	assert_int_equal(vmm_display_stats(peer->display).coalesced, 0);
+	stop(peer);
+	frame_unref(picture.frame);
 }
 
 /* The viewer stops: the guest waits 100 ms once, then never; it reads again: the newest picture. */
@@ -1366,6 +1417,7 @@ static void call_all(struct peer *peer, struct picture *picture)
 
 enum moment {
 	AT_START,
+	WHEN_QUIET, // nothing unread: an end of the stream, not a reset
 	WITH_FLUSHES,
 	WHEN_STALLED,
 	WITH_QUESTIONS,
@@ -1427,6 +1479,7 @@ static void peer_may_go_at_any_time(void **state)
 	for (enum moment moment = 0; moment < MOMENTS; moment++) {
 		prepare(peer, moment, &picture);
 		close(peer->socket);
+		errno = EAGAIN; // what an earlier call left says nothing
 		turn(peer);
 		turn(peer);
 		assert_int_equal(peer->lost, 1);
@@ -1523,6 +1576,7 @@ int main(void)
 		T(same_size_needs_no_scanout),
 		T(a_new_display_is_told_all),
 		T(slow_viewer_gets_all),
+		T(backlog_keeps_its_bytes),
 		T(stopped_viewer_never_stops_the_guest),
 		T(stalled_display_sends_the_last_state),
 		T(stalled_output_goes_off),

@@ -76,8 +76,6 @@ void vmm_hang_up(struct vmm_display *display)
 	display->source = NULL;
 	fd_close(&display->socket);
 	display->blocked = false;
-	display->stalled = false;
-	display->cursors_due = 0;
 	drop_outbox(display);
 	vmm_end_queries(display);
 	for (uint32_t i = 0; i < DISPLAY_OUTPUT_MAX; i++) {

@@ -51,6 +51,7 @@ struct virtq_request {
 	// below: private to virtio/
 	size_t bytes_capacity;
 	size_t segment_capacity;
+	uint64_t origin; // which queue it was popped from
 };
 
 /* Zero the request before the first use; it can be popped into again and again. */
@@ -97,7 +98,10 @@ void virtq_disable_notification(struct virtq *queue);
 /* The index of the next request to pop: the answer to GET_VRING_BASE. */
 uint16_t virtq_next_avail(const struct virtq *queue);
 
-/* Requests popped and not pushed. */
+/*
+ * Requests popped and not pushed, of those that this virtq gave out: one that a stopped queue left behind
+ * may be pushed into the queue that follows it, and does not count there.
+ */
 uint32_t virtq_in_flight(const struct virtq *queue);
 
 #endif

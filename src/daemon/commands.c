@@ -132,7 +132,11 @@ static json_t *describe_outputs(struct gpu_device *device)
 	bool knows = display_owns_outputs(display) && display_query_info(display, 0, &info) == 0;
 
 	for (uint32_t i = 0; gpu_device_scanout_status(device, i, &status); i++) {
-		json_array_append_new(outputs, describe_output(i, &status, knows ? &info : NULL));
+		/* How many the VMM has is its business: those that show something are known. */
+		if (knows || status.resource_id) {
+			json_array_append_new(
+				outputs, describe_output(i, &status, knows ? &info : NULL));
+		}
 	}
 	return outputs;
 }

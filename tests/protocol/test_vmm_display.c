@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_gpu.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -47,6 +48,7 @@ struct peer {
 	uint64_t edid_token;
 	struct display_edid edid;
 	uint32_t lost;
+	bool destroy_when_lost;
 };
 
 static void note_modes(void *data)
@@ -94,6 +96,10 @@ static void note_lost(void *data)
 	struct peer *peer = data;
 
 	peer->lost++;
+	if (peer->destroy_when_lost) {
+		display_destroy(peer->display);
+		peer->display = NULL;
+	}
 }
 
 static const struct display_listener_ops listener = {
@@ -1532,6 +1538,26 @@ static void destroy_ends_what_is_pending(void **state)
 	frame_unref(picture.frame);
 }
 
+/* Who hears that the display is lost may destroy it there and then. */
+static void lost_display_may_be_destroyed_at_once(void **state)
+{
+	struct peer *peer = *state;
+	struct picture picture = make_picture(300, 200, DRM_FORMAT_XRGB8888, 1);
+
+	peer->destroy_when_lost = true;
+	for (enum moment moment = 0; moment < MOMENTS; moment++) {
+		prepare(peer, moment, &picture);
+		close(peer->socket);
+		turn(peer);
+		turn(peer);
+		assert_int_equal(peer->lost, 1);
+		assert_null(peer->display);
+		expect_all_ended(peer, moment);
+		peer->lost = 0;
+	}
+	frame_unref(picture.frame);
+}
+
 static int count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -1597,6 +1623,7 @@ int main(void)
 		T(peer_may_go_at_any_time),
 		T(writing_to_nobody_ends_the_display),
 		T(destroy_ends_what_is_pending),
+		T(lost_display_may_be_destroyed_at_once),
 		T(sockets_are_taken),
 	};
 

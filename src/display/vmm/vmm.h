@@ -7,7 +7,7 @@
 
 /* Counters since the socket came. */
 struct vmm_display_stats {
-	uint64_t updates; // UPDATE messages sent whole
+	uint64_t updates; // UPDATE messages sent whole, or copied to be sent
 	uint64_t update_bytes; // their pixels
 	uint64_t coalesced; // flushes merged because the viewer did not read
 	uint64_t late_answers; // queries that timed out

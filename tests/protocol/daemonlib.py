@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Starts the real daemon for tests and takes it down again; runs test cases as TAP.
 
 Every wait has a limit, and a limit that passes is a failure."""

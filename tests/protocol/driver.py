@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A front end and a driver in one: enough of vhost-user, a split ring and virtio-gpu to have a VM.
 
 Thorough protocol tests are in C (src/frontend); this is for tests that start the real programs."""

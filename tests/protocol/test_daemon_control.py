@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The control socket without a VM: the protocol, its bounds, and those who abuse it."""
 
 import json

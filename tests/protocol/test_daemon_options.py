@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the program says and how it exits, before it serves anybody."""
 
 import json

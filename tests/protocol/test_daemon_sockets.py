@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How the daemon gets its sockets, who may use them, and how it ends."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The control socket and virtio-gpu-ctl while a VM is served, and what an idle daemon costs."""
 
 import fcntl

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <drm_fourcc.h>
 #include <errno.h>
+#include <string.h>
 
 #include "gpu/decode.h"
 #include "gpu/device_impl.h"
@@ -42,25 +43,77 @@ static struct frame *get_frame(struct gpu_resource *resource)
 		resource->render, resource->kind == GPU_RESOURCE_BLOB ? &layout : NULL);
 }
 
+/* The format with its fourth byte as alpha. */
+static uint32_t with_alpha(uint32_t format)
+{
+	switch (format) {
+	case DRM_FORMAT_XRGB8888:
+		return DRM_FORMAT_ARGB8888;
+	case DRM_FORMAT_XBGR8888:
+		return DRM_FORMAT_ABGR8888;
+	case DRM_FORMAT_RGBX8888:
+		return DRM_FORMAT_RGBA8888;
+	case DRM_FORMAT_BGRX8888:
+		return DRM_FORMAT_BGRA8888;
+	default:
+		return format;
+	}
+}
+
+/*
+ * Copies the pixels as they are into a frame whose format has alpha. Linux makes the resources of its
+ * cursors as it makes every dumb buffer, in a format without alpha, and writes ARGB into them; QEMU never
+ * looks at the format. Returns 0 or -errno.
+ */
+static int copy_with_alpha(struct frame *from, const struct rect *whole, struct frame **out)
+{
+	const size_t row = (size_t)whole->width * FRAME_PIXEL_SIZE;
+	struct frame_view view;
+	uint8_t *pixels;
+	size_t stride;
+	int result;
+
+	*out = frame_create_private(
+		whole->width, whole->height, with_alpha(from->format), &pixels, &stride);
+	if (!*out) {
+		return -ENOMEM;
+	}
+	result = frame_begin_read(from, whole, &view);
+	if (result < 0) {
+		frame_unref(*out);
+		return result;
+	}
+	for (uint32_t y = 0; y < whole->height; y++) {
+		memcpy(pixels + y * stride, view.pixels + y * view.stride, row);
+	}
+	frame_end_read(from);
+	return 0;
+}
+
 /* The shape is what the resource holds now: it may change or go afterwards. NULL with errno. */
 static struct frame *copy_cursor(struct gpu_resource *resource)
 {
 	static const struct rect whole = { 0, 0, WIRE_CURSOR_SIZE, WIRE_CURSOR_SIZE };
 	struct frame *from = get_frame(resource);
+	struct frame *raw;
 	struct frame *copy;
 	uint8_t *pixels;
 	size_t stride;
-	int result = -ENOMEM;
+	int result;
 
 	if (!from) {
 		return NULL;
 	}
+	result = copy_with_alpha(from, &whole, &raw);
+	frame_unref(from);
+	if (result < 0) {
+		errno = -result;
+		return NULL;
+	}
 	copy = frame_create_private(
 		whole.width, whole.height, DRM_FORMAT_ARGB8888, &pixels, &stride);
-	if (copy) {
-		result = frame_convert(from, &whole, DRM_FORMAT_ARGB8888, pixels, stride);
-	}
-	frame_unref(from);
+	result = copy ? frame_convert(raw, &whole, DRM_FORMAT_ARGB8888, pixels, stride) : -ENOMEM;
+	frame_unref(raw);
 	if (result < 0) {
 		frame_unref(copy);
 		errno = -result;

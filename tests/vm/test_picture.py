@@ -4,9 +4,10 @@
 import time
 
 from vmlib import pattern, picture
-from vmlib.bench import MODE, SECOND_MODE, expect, expect_same
+from vmlib.bench import BACKGROUND, MODE, SECOND_MODE, expect, expect_same
 from vmlib.testing import test
 
+MIDDLE = (MODE[0] // 2, MODE[1] // 2)
 FIRST = f"-s Virtual-1:{MODE[0]}x{MODE[1]}"
 SECOND = f"-s Virtual-2:{SECOND_MODE[0]}x{SECOND_MODE[1]}"
 
@@ -90,10 +91,14 @@ def shaded(got):
 @test(limit=90, dialects=("vmm", "own"))
 def desktop_pointer(bench):
     """weston's cursor follows the tablet, and only screenshots with the cursor show it."""
-    bench.vm.check("vm-desktop --", timeout=60)
+    # weston draws the cursor itself, but for the one way in which it uses the device's: with GL,
+    # and without atomic mode setting (from which Linux hides cursors that have a hot spot).
+    bench.vm.check("WESTON_DISABLE_ATOMIC=1 vm-desktop --renderer=gl --", timeout=60)
+    bench.wait_picture(lambda got: None if got.at(*MIDDLE) == BACKGROUND else "no background",
+                       "weston's background")
     for x, y in ((0.25, 0.5), (0.75, 0.75)):
         bench.vm.move_pointer(x, y)
-        time.sleep(1)
+        time.sleep(2)
         # without clients nothing else on this desktop changes
         without = bench.screenshot()
         at = x * without.width, y * without.height

@@ -4,27 +4,40 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "memory/memory_impl.h"
 
+/* The bytes end where a page begins that nobody may touch. */
 struct array {
+	uint8_t *pages;
+	size_t pages_len;
 	uint8_t *bytes;
 	size_t size;
 };
 
 static struct array *last_added;
 static size_t mapped_count;
+static array_memory_hook_fn map_hook;
+static void *map_hook_data;
 
 static int add_region(const struct memory_region_info *info, int fd, void **region)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t len = ((size_t)info->size + page - 1) & ~(page - 1);
 	struct array *array = calloc(1, sizeof(*array));
+	int result;
 
 	(void)fd;
 	assert(array);
 	array->size = (size_t)info->size;
-	array->bytes = mmap(
-		NULL, array->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert(array->bytes != MAP_FAILED);
+	array->pages_len = len + page;
+	array->pages = mmap(
+		NULL, array->pages_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert(array->pages != MAP_FAILED);
+	result = mprotect(array->pages + len, page, PROT_NONE);
+	assert(result == 0);
+	array->bytes = array->pages + len - array->size;
 	last_added = array;
 	*region = array;
 	return 0;
@@ -34,7 +47,7 @@ static void remove_region(void *region)
 {
 	struct array *array = region;
 
-	munmap(array->bytes, array->size);
+	munmap(array->pages, array->pages_len);
 	free(array);
 }
 
@@ -52,6 +65,9 @@ static void *map(void *region, uint64_t offset, uint64_t len, enum memory_access
 
 	(void)access;
 	assert(offset <= array->size && len <= array->size - offset);
+	if (map_hook) {
+		map_hook(map_hook_data);
+	}
 	mapped_count++;
 	return array->bytes + offset;
 }
@@ -105,4 +121,10 @@ uint8_t *array_memory_add(struct memory *memory, uint64_t guest_addr, size_t siz
 size_t array_memory_mapped(void)
 {
 	return mapped_count;
+}
+
+void array_memory_set_map_hook(array_memory_hook_fn hook, void *data)
+{
+	map_hook = hook;
+	map_hook_data = data;
 }

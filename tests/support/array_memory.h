@@ -15,10 +15,17 @@
 /* A table of at most 4096 arrays. Asserts that there is memory, as all here do. */
 struct memory *array_memory_create(void);
 
-/* Adds an array of zeros; returns its bytes, which go with the table. */
+/* Adds an array of zeros; returns its bytes, which go with the table. A touch beyond its end kills. */
 uint8_t *array_memory_add(struct memory *memory, uint64_t guest_addr, size_t size);
 
 /* Mappings of all tables that have not been undone. */
 size_t array_memory_mapped(void);
+
+/*
+ * Calls hook before each mapping, copies included: the moment for a guest to change its memory. NULL:
+ * none.
+ */
+typedef void (*array_memory_hook_fn)(void *data);
+void array_memory_set_map_hook(array_memory_hook_fn hook, void *data);
 
 #endif

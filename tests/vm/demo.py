@@ -22,6 +22,7 @@ from vmlib.viewer import Viewer  # noqa: E402 pylint: disable=wrong-import-posit
 # The terminal first, so that the small windows come up above it.
 CLIENTS = '"weston-terminal --shell=/usr/sbin/vm-hello" "sleep 2" weston-flower weston-simple-egl'
 DESKTOP_SECONDS = 60
+CLIENT_SECONDS = 20
 
 
 def arguments():
@@ -72,8 +73,15 @@ def take_picture(daemon, machine, path):
             break
         if time.monotonic() > deadline:
             raise VmError(f"the desktop did not appear: {wrong}\n{machine.weston_log()}")
-    # One more after a moment: by then every client has drawn its window.
-    time.sleep(2)
+    # The client that renders with GL is the last to appear, and moves.
+    deadline = time.monotonic() + CLIENT_SECONDS
+    changes = 0
+    before = None
+    while changes < 3 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        got = daemon.screenshot()
+        changes += before is not None and got != before
+        before = got
     daemon.screenshot_file(path, cursor=True)
     got = picture.read_png(path)
     if desktop_trouble(got):
@@ -83,13 +91,17 @@ def take_picture(daemon, machine, path):
 
 def print_proof(given, daemon, machine, got):
     print()
-    print(f"Picture: {given.output}, {got.width}x{got.height}, {got.colours(4096)} colours, "
+    print(f"Picture: {given.output}, {got.width}x{got.height}, {got.colours(1 << 24)} colours, "
           "as the daemon has it")
     print()
-    print("The guest's driver and device (dmesg, weston):")
-    print(machine.check("uname -sr; dmesg | grep -e '\\[drm\\]' | cut -c1-100; "
-                        "ls -l /sys/class/drm/card0/device/driver | sed 's/.*-> /driver /'; "
-                        "ps | grep -o -e 'weston-[a-z-]*' | sort -u | tr '\\n' ' '"))
+    print("The guest (its kernel's words, and what runs in it):")
+    print(machine.check("uname -sr; dmesg | grep -e '\\[drm\\]' | cut -c1-100"), end="")
+    print("    driver:", machine.check(
+        "basename $(readlink /sys/class/drm/card0/device/virtio*/driver)").strip())
+    print("    clients:", machine.check(
+        "for exe in /proc/[0-9]*/exe; do readlink $exe; done | sed -n 's#.*/\\(weston.*\\)#\\1#p' | "
+        "sort -u | tr '\\n' ' '").strip())
+    print()
     print("What the daemon counted (virtio-gpu-ctl stats):")
     print(daemon.ctl("stats"))
 

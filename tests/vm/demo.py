@@ -153,7 +153,9 @@ def main():
     if given.is_cached:
         print("no" if image.missing() else "yes")
         return 0
-    # SIGTERM ends everything in order, as Ctrl-C does.
+    # A shell that starts a command in the background lets it ignore Ctrl-C: not this one. SIGTERM
+    # ends everything in order, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work = Path(tempfile.mkdtemp(prefix="virtio-gpud-demo-"))
     try:

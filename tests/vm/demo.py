@@ -164,8 +164,8 @@ def main():
         print(f"demo: {error}", file=sys.stderr)
         print(f"demo: the logs are in {work}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\ndemo: ended by Ctrl-C", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit):
+        print("\ndemo: ended before it was done", file=sys.stderr)
         shutil.rmtree(work, ignore_errors=True)
         return 130
     shutil.rmtree(work, ignore_errors=True)

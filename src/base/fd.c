@@ -55,8 +55,15 @@ void fd_event_signal(int fd)
 bool fd_event_clear(int fd)
 {
 	uint64_t counter;
+	ssize_t got;
 
-	return read(fd, &counter, sizeof(counter)) == (ssize_t)sizeof(counter);
+	do {
+		got = read(fd, &counter, sizeof(counter));
+	} while (got < 0 && errno == EINTR);
+	if (got >= 0 && got != (ssize_t)sizeof(counter)) {
+		errno = EPIPE;
+	}
+	return got == (ssize_t)sizeof(counter);
 }
 
 static void attach_fds(

@@ -25,7 +25,10 @@ int fd_set_nonblocking(int fd);
 /* Adds one to an eventfd; a full counter is no error (the reader is told anyway). */
 void fd_event_signal(int fd);
 
-/* Empties an eventfd; false when it was empty or is broken. fd is non-blocking. */
+/*
+ * Empties an eventfd (non-blocking). False with errno EAGAIN when it was empty, with another when it is
+ * broken or at its end.
+ */
 bool fd_event_clear(int fd);
 
 /*

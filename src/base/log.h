@@ -62,10 +62,7 @@ struct log_limit {
 	uint32_t suppressed;
 };
 
-#define LOG_LIMIT_INIT \
-	{ \
-		.burst = 5, .interval_ms = 5000 \
-	}
+#define LOG_LIMIT_INIT { .burst = 5, .interval_ms = 5000 }
 
 /* Should a line be written now? Also writes "(N similar messages left out)" when due. */
 bool log_limit_pass(struct log_limit *limit, enum log_level level);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "vhost/session_impl.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+/*
+ * Rings that run while the table changes are taken off the old mapping first, and put on the new one
+ * after it: a ring whose memory is gone is broken then.
+ */
+
+static void pause_queues(struct vhost_session *session)
+{
+	for (uint32_t i = 0; i < session->config.queue_count; i++) {
+		vhost_queue_pause(&session->queues[i]);
+	}
+}
+
+static void update_queues(struct vhost_session *session)
+{
+	for (uint32_t i = 0; i < session->config.queue_count; i++) {
+		vhost_queue_update(&session->queues[i]);
+	}
+}
+
+static struct memory_region_info describe(const struct vhost_memory_region *region)
+{
+	return (struct memory_region_info){
+		.guest_addr = region->guest_addr,
+		.size = region->size,
+		.user_addr = region->user_addr,
+		.mmap_offset = region->mmap_offset,
+	};
+}
+
+/* UINT32_MAX, which no message has, when the count is out of bounds. */
+uint32_t vhost_memory_table_size(const union vhost_payload *payload)
+{
+	const struct vhost_memory_table *table = &payload->table;
+
+	if (table->count > VHOST_MEMORY_TABLE_MAX) {
+		return UINT32_MAX;
+	}
+	return (uint32_t)(offsetof(struct vhost_memory_table, regions) +
+		table->count * sizeof(table->regions[0]));
+}
+
+int vhost_handle_set_mem_table(struct vhost_session *session, struct vhost_message *message)
+{
+	const struct vhost_memory_table *table = &message->payload.table;
+	struct memory_region_info infos[VHOST_MEMORY_TABLE_MAX];
+	int error;
+
+	if (message->fd_count != table->count) {
+		return vhost_message_refuse(message, -EBADMSG, "%u regions with %zu descriptors",
+			table->count, message->fd_count);
+	}
+	for (uint32_t i = 0; i < table->count; i++) {
+		infos[i] = describe(&table->regions[i]);
+	}
+	pause_queues(session);
+	error = memory_set_table(session->memory, infos, message->fds, table->count);
+	update_queues(session);
+	if (error < 0) {
+		return vhost_message_refuse(message, error, "the table cannot be used");
+	}
+	return 0;
+}
+
+int vhost_handle_get_max_mem_slots(struct vhost_session *session, struct vhost_message *message)
+{
+	const uint64_t slots = session->config.max_memory_slots;
+
+	return vhost_message_reply(session, message, &slots, sizeof(slots));
+}
+
+int vhost_handle_add_mem_reg(struct vhost_session *session, struct vhost_message *message)
+{
+	const struct memory_region_info info = describe(&message->payload.region.region);
+	int error = memory_add_region(session->memory, &info, message->fds[0]);
+
+	if (error < 0) {
+		return vhost_message_refuse(message, error, "the region cannot be added");
+	}
+	return 0;
+}
+
+int vhost_handle_rem_mem_reg(struct vhost_session *session, struct vhost_message *message)
+{
+	const struct memory_region_info info = describe(&message->payload.region.region);
+	int error;
+
+	pause_queues(session);
+	error = memory_remove_region(session->memory, &info);
+	update_queues(session);
+	if (error < 0) {
+		return vhost_message_refuse(message, error, "there is no such region");
+	}
+	return 0;
+}

@@ -8,10 +8,35 @@ from vmlib.qmp import QmpError
 from vmlib.testing import test
 
 
+class Resets:
+    """Watches how often the daemon reset its device, and that no command failed meanwhile."""
+
+    def __init__(self, bench):
+        self.daemon = bench.daemon
+        self.before = self.count()
+
+    def count(self):
+        return self.daemon.stats()["resets"] if self.daemon else 0
+
+    def expect(self, some, what):
+        """Since the last call: `some` resets, or none."""
+        if not self.daemon:
+            return
+        now = self.count()
+        expect((now > self.before) == some,
+               f"{what}: {now - self.before} resets of the device, not {'some' if some else '0'}")
+        self.before = now
+        # What a reset left behind shows as resource ids that are taken already.
+        commands = self.daemon.stats()["commands"].items()
+        errors = {name: one["errors"] for name, one in commands if one["errors"]}
+        expect(not errors, f"{what}: commands of the driver failed: {errors}")
+
+
 @test(limit=120)
 def stop_and_cont(bench):
     """While the VM is stopped the picture stays; afterwards the desktop goes on as it was."""
     bench.desktop()
+    resets = Resets(bench)
     for _ in range(3):
         bench.vm.qmp.command("stop")
         # what was under way when the rings stopped may still reach the display
@@ -30,6 +55,7 @@ def stop_and_cont(bench):
         expect_same(bench.screendump(), bench.screenshot(), "QEMU's screendump of the desktop")
         bench.vm.qmp.command("cont")
         bench.expect_moving("after the last cont")
+    resets.expect(False, "after stop and cont")
     errors = bench.vm.check("dmesg | grep -i -e 'response 0x1[2-9]' -e 'drm.*ERROR' || true")
     expect(not errors, f"the guest's driver complains: {errors}")
     bench.end_desktop()
@@ -52,6 +78,7 @@ def driver_unbind_and_bind(bench):
     bench.desktop()
     driver = "/sys/bus/virtio/drivers/virtio_gpu"
     device = bench.vm.check(f"cd {driver}; echo virtio*").strip()
+    resets = Resets(bench)
     for _ in range(2):
         bench.vm.check(f"echo {device} >{driver}/unbind", timeout=60)
         bench.end_desktop()
@@ -60,6 +87,7 @@ def driver_unbind_and_bind(bench):
                        "false")
         bench.desktop()
         bench.expect_moving("after bind")
+        resets.expect(True, "after unbind and bind")
     bench.end_desktop()
 
 
@@ -67,14 +95,17 @@ def driver_unbind_and_bind(bench):
 def guest_reboot(bench):
     """The guest starts anew without a word with a desktop on screen; so does the desktop."""
     bench.desktop()
+    resets = Resets(bench)
     bench.vm.reboot()
     bench.desktop()
     bench.expect_moving("after the reboot")
+    resets.expect(True, "after the reboot")
     if bench.daemon:
         resources = bench.daemon.stats()["resources"]["count"]
         bench.vm.qmp.command("system_reset")
         bench.vm.wait_ready()
         bench.desktop()
+        resets.expect(True, "after the VMM's reset")
         again = bench.daemon.stats()["resources"]["count"]
         expect(again <= resources + 2, f"{resources} resources, after another reset {again}: "
                "the reset does not free what the guest had")

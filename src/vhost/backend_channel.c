@@ -87,8 +87,7 @@ static int send_config_change(struct vhost_session *session)
 {
 	bool acks = vhost_session_has(session, VHOST_PROTOCOL_F_REPLY_ACK);
 	uint32_t flags = VHOST_FLAG_VERSION | (acks ? (uint32_t)VHOST_FLAG_NEED_REPLY : 0);
-	int error = vhost_wire_send(
-		&session->channel, VHOST_BACKEND_CONFIG_CHANGE, flags, NULL, 0);
+	int error = vhost_wire_send(&session->channel, VHOST_BACKEND_CONFIG_CHANGE, flags, NULL, 0);
 
 	if (error == -ENOBUFS) {
 		/* Earlier ones wait unread: each of them makes the front end look at what is now. */

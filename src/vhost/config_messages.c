@@ -50,8 +50,8 @@ int vhost_handle_set_config(struct vhost_session *session, struct vhost_message 
 	error = session->ops->set_config(
 		session->device, space->header.offset, space->bytes, space->header.size);
 	if (error < 0) {
-		return vhost_message_refuse(message, error, "%u bytes at %u", space->header.size,
-			space->header.offset);
+		return vhost_message_refuse(
+			message, error, "%u bytes at %u", space->header.size, space->header.offset);
 	}
 	return 0;
 }

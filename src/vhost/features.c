@@ -46,15 +46,13 @@ int vhost_handle_set_features(struct vhost_session *session, struct vhost_messag
 	return 0;
 }
 
-int vhost_handle_get_protocol_features(
-	struct vhost_session *session, struct vhost_message *message)
+int vhost_handle_get_protocol_features(struct vhost_session *session, struct vhost_message *message)
 {
-	return vhost_message_reply(session, message, &offered_protocol_features,
-		sizeof(offered_protocol_features));
+	return vhost_message_reply(
+		session, message, &offered_protocol_features, sizeof(offered_protocol_features));
 }
 
-int vhost_handle_set_protocol_features(
-	struct vhost_session *session, struct vhost_message *message)
+int vhost_handle_set_protocol_features(struct vhost_session *session, struct vhost_message *message)
 {
 	session->protocol_features = message->payload.u64 & offered_protocol_features;
 	return 0;

@@ -77,10 +77,11 @@ static int handle_get_status(struct vhost_session *session, struct vhost_message
 	return vhost_message_reply(session, message, &status, sizeof(status));
 }
 
-#define EMPTY      .size_min = 0, .size_max = 0
-#define PAYLOAD(m) .size_min = sizeof(((union vhost_payload *)0)->m), \
-		   .size_max = sizeof(((union vhost_payload *)0)->m)
-#define FDS(a, b)  .fds_min = (a), .fds_max = (b)
+#define EMPTY .size_min = 0, .size_max = 0
+#define PAYLOAD(m) \
+	.size_min = sizeof(((union vhost_payload *)0)->m), \
+	.size_max = sizeof(((union vhost_payload *)0)->m)
+#define FDS(a, b) .fds_min = (a), .fds_max = (b)
 
 static const struct message_type types[VHOST_REQUEST_COUNT] = {
 	[VHOST_GET_FEATURES] = { "GET_FEATURES", EMPTY, .replies = true,
@@ -133,8 +134,7 @@ static const struct message_type types[VHOST_REQUEST_COUNT] = {
 	[VHOST_REM_MEM_REG] = { "REM_MEM_REG", PAYLOAD(region), FDS(0, 1),
 		.handle = vhost_handle_rem_mem_reg },
 	[VHOST_SET_STATUS] = { "SET_STATUS", PAYLOAD(u64), .handle = handle_set_status },
-	[VHOST_GET_STATUS] = { "GET_STATUS", EMPTY, .replies = true,
-		.handle = handle_get_status },
+	[VHOST_GET_STATUS] = { "GET_STATUS", EMPTY, .replies = true, .handle = handle_get_status },
 };
 
 static const struct message_type *find_type(uint32_t request)
@@ -193,8 +193,8 @@ int vhost_message_check_header(const struct vhost_header *header)
 	const struct message_type *type = find_type(header->request);
 
 	if ((header->flags & VHOST_FLAG_VERSION_MASK) != VHOST_FLAG_VERSION) {
-		return refuse_header(header, "version %u, not 1",
-			header->flags & VHOST_FLAG_VERSION_MASK);
+		return refuse_header(
+			header, "version %u, not 1", header->flags & VHOST_FLAG_VERSION_MASK);
 	}
 	if (header->flags & VHOST_FLAG_REPLY) {
 		return refuse_header(header, "an answer that was not asked for");
@@ -203,8 +203,8 @@ int vhost_message_check_header(const struct vhost_header *header)
 		return refuse_header(header, "number %u", header->request);
 	}
 	if (header->size < type->size_min || header->size > type->size_max) {
-		return refuse_header(header, "%u bytes, not %u to %u", header->size,
-			type->size_min, type->size_max);
+		return refuse_header(header, "%u bytes, not %u to %u", header->size, type->size_min,
+			type->size_max);
 	}
 	return 0;
 }

@@ -195,8 +195,7 @@ static void check_ops(const struct vhost_device_ops *ops)
 }
 
 struct vhost_session *vhost_session_create(struct loop *loop, struct memory *memory, int socket,
-	const struct vhost_session_config *config, const struct vhost_device_ops *ops,
-	void *device)
+	const struct vhost_session_config *config, const struct vhost_device_ops *ops, void *device)
 {
 	struct vhost_session *session = calloc(1, sizeof(*session));
 

@@ -22,8 +22,10 @@
  *
  * A kick makes serve_queue pop requests until the ring is empty and hand each to the device. The
  * device completes most of them from within; the answers are pushed one by one and published together,
- * with one notification, when the batch ends. A completion that comes later (a flush that the VMM's
- * viewer has now read, an answered query) is published at the end of the loop's turn.
+ * with one notification, when the batch ends. A long batch is published in pieces of PUBLISH_EVERY, so
+ * that the driver works on the first answers while we work on the rest; one that is still awake asks
+ * for no notification. A completion that comes later (a flush that the VMM's viewer has now read, an
+ * answered query) is published at the end of the loop's turn.
  *
  * Every request is in one of three places: with the device (between submit and complete), on a queue's
  * `held` list (completed while the queue was stopped: pushed when it starts again, void at reset), or
@@ -40,6 +42,9 @@
 
 /* Requests taken in one turn of the loop before other sources are looked at. */
 #define BATCH_MAX VIRTQ_SIZE_MAX
+
+/* Answers that a batch may hold back from the driver: some microseconds' worth. */
+#define PUBLISH_EVERY 16
 
 /* A free request keeps a buffer of at most this size: usual commands fit, scatter lists do not. */
 #define KEPT_BUFFER_MAX 4096u
@@ -243,6 +248,16 @@ static void start_polling(struct bridge *bridge)
 	}
 }
 
+static void serve_requests(struct bridge_queue *queue, uint32_t *budget)
+{
+	while (*budget && serve_request(queue)) {
+		--*budget;
+		if (*budget % PUBLISH_EVERY == 0) {
+			publish_queue(queue);
+		}
+	}
+}
+
 /* Serves what is there. Returns whether anything was. */
 static bool serve_queue(struct bridge_queue *queue)
 {
@@ -255,9 +270,7 @@ static bool serve_queue(struct bridge_queue *queue)
 	queue->serving = true;
 	do {
 		virtq_disable_notification(queue->ring);
-		while (budget && serve_request(queue)) {
-			budget--;
-		}
+		serve_requests(queue, &budget);
 		publish_queue(queue);
 		look_again = budget && queue->ring && !queue->bridge->config.poll_us &&
 			virtq_enable_notification(queue->ring);

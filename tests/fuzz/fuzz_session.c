@@ -647,7 +647,17 @@ static int count_open(void)
 	return count;
 }
 
+int LLVMFuzzerInitialize(int *count, char ***words);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+/* With the first loop of a process libuv opens a pipe for signals, and keeps it. */
+int LLVMFuzzerInitialize(int *count, char ***words)
+{
+	(void)count;
+	(void)words;
+	loop_destroy(loop_create());
+	return 0;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -88,16 +89,17 @@ static void test_lookup_stays_within_one_region(void **state)
 static void test_region_begins_within_its_file(void **state)
 {
 	struct fe_memory *memory = *state;
-	int index = fe_memory_add_region_at_offset(memory, 0, 4096, 8192);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int index = fe_memory_add_region_at_offset(memory, 0, page, 2 * page);
 	struct fe_region *region = &memory->regions[index];
 	struct stat status;
 
 	assert_int_equal(fstat(region->fd, &status), 0);
-	assert_int_equal(status.st_size, 8192 + 4096);
+	assert_int_equal(status.st_size, 3 * page);
 	region->host[0] = 42;
-	uint8_t *whole = mmap(NULL, 12288, PROT_READ, MAP_SHARED, region->fd, 0);
-	assert_int_equal(whole[8192], 42);
-	munmap(whole, 12288);
+	uint8_t *whole = mmap(NULL, 3 * page, PROT_READ, MAP_SHARED, region->fd, 0);
+	assert_int_equal(whole[2 * page], 42);
+	munmap(whole, 3 * page);
 }
 
 int main(void)

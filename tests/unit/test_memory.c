@@ -692,8 +692,14 @@ static void touch_unguarded(void)
 	volatile uint8_t *bytes;
 
 	memory_mmap_install_sigbus_handler();
+	/* An emulator maps no file beyond its end; so the page is lost after it was mapped. */
+	if (ftruncate(fd, (off_t)page) < 0) {
+		return;
+	}
 	bytes = mmap(NULL, page, PROT_READ, MAP_SHARED, fd, 0);
-	(void)bytes[0];
+	if (ftruncate(fd, 0) == 0) {
+		(void)bytes[0];
+	}
 }
 
 static void send_signal(void)
@@ -717,7 +723,9 @@ int main(void)
 		cmocka_unit_test(test_file_offsets),
 		cmocka_unit_test(test_short_files_are_refused),
 		cmocka_unit_test(test_files_that_cannot_be_mapped_are_refused),
-		cmocka_unit_test(test_hugetlbfs),
+		/* Its name is what a report of skipped tests shows. */
+		{ .name = "test_hugetlbfs: no huge pages are reserved (vm.nr_hugepages)",
+			.test_func = test_hugetlbfs },
 		cmocka_unit_test(test_wrong_regions_are_refused),
 		cmocka_unit_test(test_overlaps_are_refused),
 		cmocka_unit_test(test_max_regions),

@@ -43,8 +43,11 @@
 /* Requests taken in one turn of the loop before other sources are looked at. */
 #define BATCH_MAX VIRTQ_SIZE_MAX
 
-/* Answers that a batch may hold back from the driver: some microseconds' worth. */
-#define PUBLISH_EVERY 16
+/*
+ * Answers that a batch may hold back from the driver. Fewer wake it more often than it has something to
+ * do: with 16, small updates lost a quarter of their rate.
+ */
+#define PUBLISH_EVERY 32
 
 /* A free request keeps a buffer of at most this size: usual commands fit, scatter lists do not. */
 #define KEPT_BUFFER_MAX 4096u

@@ -15,8 +15,8 @@
 #include "base/list.h"
 #include "display/vmm/flush.h"
 
-/* Bytes that may be queued as copies: 15 updates of 64x64 pixels, or 10000 cursor moves. */
-#define VMM_OUTBOX_COPY_MAX (256u << 10)
+/* Bytes that may be queued as copies: 31 updates of 64x64 pixels, or 20000 cursor moves. */
+#define VMM_OUTBOX_COPY_MAX (512u << 10)
 
 /* Over that, for what must not be put off: SCANOUTs and questions. */
 #define VMM_OUTBOX_RESERVE (4u << 10)

@@ -346,3 +346,8 @@ void loop_remove_deferred(struct loop_deferred *deferred)
 		free(deferred);
 	}
 }
+
+bool loop_has_deferred(const struct loop *loop)
+{
+	return !list_is_empty(&loop->scheduled);
+}

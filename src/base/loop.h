@@ -81,4 +81,7 @@ struct loop_deferred *loop_add_deferred(struct loop *loop, loop_fn callback, voi
 void loop_deferred_schedule(struct loop_deferred *deferred);
 void loop_remove_deferred(struct loop_deferred *deferred); // NULL is fine
 
+/* Does work wait for the end of this turn? */
+bool loop_has_deferred(const struct loop *loop);
+
 #endif

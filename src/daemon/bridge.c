@@ -24,8 +24,9 @@
  * device completes most of them from within; the answers are pushed one by one and published together,
  * with one notification, when the batch ends. A long batch is published in pieces of PUBLISH_EVERY, so
  * that the driver works on the first answers while we work on the rest; one that is still awake asks
- * for no notification. A completion that comes later (a flush that the VMM's viewer has now read, an
- * answered query) is published at the end of the loop's turn.
+ * for no notification. Not so when work waits for the end of the turn (a display's bytes): the driver
+ * would add to the batch, and put that end off. A completion that comes later (a flush that the VMM's
+ * viewer has now read, an answered query) is published at the end of the loop's turn.
  *
  * Every request is in one of three places: with the device (between submit and complete), on a queue's
  * `held` list (completed while the queue was stopped: pushed when it starts again, void at reset), or
@@ -43,11 +44,8 @@
 /* Requests taken in one turn of the loop before other sources are looked at. */
 #define BATCH_MAX VIRTQ_SIZE_MAX
 
-/*
- * Answers that a batch may hold back from the driver. Fewer wake it more often than it has something to
- * do: with 16, small updates lost a quarter of their rate.
- */
-#define PUBLISH_EVERY 32
+/* Answers that a batch may hold back from the driver: some microseconds' worth. */
+#define PUBLISH_EVERY 16
 
 /* A free request keeps a buffer of at most this size: usual commands fit, scatter lists do not. */
 #define KEPT_BUFFER_MAX 4096u
@@ -255,7 +253,7 @@ static void serve_requests(struct bridge_queue *queue, uint32_t *budget)
 {
 	while (*budget && serve_request(queue)) {
 		--*budget;
-		if (*budget % PUBLISH_EVERY == 0) {
+		if (*budget % PUBLISH_EVERY == 0 && !loop_has_deferred(queue->bridge->loop)) {
 			publish_queue(queue);
 		}
 	}

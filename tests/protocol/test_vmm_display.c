@@ -1015,7 +1015,7 @@ static void copies_are_bounded(void **state)
 		display_move_cursor(peer->display, 5, i, 77);
 	}
 	read_all(peer);
-	assert_true(peer->size < 400 << 10);
+	assert_true(peer->size < 656 << 10);
 	/* The last message: the last shape, or its last place. */
 	memcpy(last, peer->bytes + peer->size - 12, 12);
 	tail = peer->size - 12 - 16404;
@@ -1043,7 +1043,7 @@ static void small_updates_wait_for_room(void **state)
 	for (uint32_t i = 0; i < 100; i++) {
 		pending += flush_all(peer, 0, picture.frame, 1) == DISPLAY_PENDING;
 	}
-	assert_true(pending > 80 && pending < 90);
+	assert_true(pending > 65 && pending < 75);
 	read_all(peer);
 	assert_int_equal(peer->done_count, pending);
 	EXPECT(peer, VMM_SCANOUT, 0, 64, 64);

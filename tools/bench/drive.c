@@ -23,11 +23,13 @@
 enum {
 	COMMANDS_MAX = 3,
 	WAIT_MS = 5000,
-	UNHURRIED_SECONDS = 600, // when a number of operations was asked for
 	SLOTS_MAX = 1024,
 	// a power of two, and no larger than READER_TIMES: operations are found again by number
 	OPERATIONS_MAX = READER_TIMES,
 };
+
+/* The time for a number of operations, when one was asked for. */
+static const double unhurried_seconds = 600;
 
 struct command {
 	union {
@@ -365,5 +367,5 @@ int drive_row(struct peer *peer, const char *name, const struct row *row, double
 	settle_display(peer);
 	reader_begin(&peer->reader, (uint64_t)row->width * row->height);
 	prepare(&drive);
-	return measure(&drive, name, operations > 0 ? UNHURRIED_SECONDS : seconds, sample);
+	return measure(&drive, name, operations > 0 ? unhurried_seconds : seconds, sample);
 }

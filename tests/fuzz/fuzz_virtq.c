@@ -80,13 +80,21 @@ static void scribble_once(uint32_t *seed)
 	__atomic_store_n(&fuzz->more[*seed >> 24], value, __ATOMIC_RELAXED);
 }
 
+/* libFuzzer's timer interrupts. */
+static void wait_for(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) < 0) {
+		assert(errno == EINTR);
+	}
+}
+
 static void *scribble(void *data)
 {
 	uint32_t seed = 1;
 
 	(void)data;
 	for (;;) {
-		sem_wait(&scribbler.begin);
+		wait_for(&scribbler.begin);
 		atomic_store(&scribbler.runs, true);
 		while (atomic_load(&scribbler.run)) {
 			scribble_once(&seed);
@@ -121,7 +129,7 @@ static void start_scribbling(const struct fuzz *fuzz)
 static void stop_scribbling(void)
 {
 	atomic_store(&scribbler.run, false);
-	sem_wait(&scribbler.ended);
+	wait_for(&scribbler.ended);
 }
 
 /* An address that a driver might name: mostly of RAM, near its borders. */

@@ -603,7 +603,7 @@ static void run_goes_on_after_a_stop(void **state)
 	struct loop_timer *timer = loop_add_timer(fixture->loop, handle_call, &probe);
 	struct loop_timer *guard = loop_add_timer(fixture->loop, handle_call, &late);
 
-	loop_timer_start(guard, 2000); // something is still to come when the loop stops
+	loop_timer_start(guard, 20000); // something is still to come when the loop stops
 	for (int i = 1; i <= 2; i++) {
 		loop_timer_start(timer, 1);
 		loop_run(fixture->loop);

@@ -30,6 +30,7 @@ struct loop {
 
 struct loop_fd {
 	uv_poll_t uv;
+	int events; // that are watched for
 	loop_fd_fn callback;
 	void *data;
 };
@@ -137,7 +138,13 @@ static void handle_fd(uv_poll_t *handle, int status, int events)
 	struct loop_fd *source = handle->data;
 	int ready = 0;
 
-	/* An error on the descriptor shows as readable: the next read says what it is. */
+	/*
+	 * An error on the descriptor shows as readable: a read says what it is, perhaps behind bytes that
+	 * came before it. libuv has stopped watching, which would leave the rest unread.
+	 */
+	if (status < 0) {
+		loop_fd_set_events(source, source->events);
+	}
 	if (status < 0 || (events & UV_READABLE)) {
 		ready |= LOOP_READABLE;
 	}
@@ -155,6 +162,7 @@ static int to_uv_events(int events)
 
 void loop_fd_set_events(struct loop_fd *source, int events)
 {
+	source->events = events;
 	if (events) {
 		uv_poll_start(&source->uv, to_uv_events(events), handle_fd);
 	} else {

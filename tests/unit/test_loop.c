@@ -210,6 +210,30 @@ static void end_of_stream_is_readable(void **state)
 	loop_remove_fd(source);
 }
 
+/*
+ * A peer that leaves with bytes unread is an error on the socket (ECONNRESET), behind the bytes that it
+ * sent. Whoever reads these piece by piece must be called until the error has been read.
+ */
+static void error_is_readable_until_it_is_read(void **state)
+{
+	struct fixture *fixture = *state;
+	struct probe probe = { 0 };
+	struct loop_fd *source = loop_add_fd(
+		fixture->loop, fixture->ends[0], LOOP_READABLE, handle_events, &probe);
+
+	write_byte(fixture->ends[0]);
+	write_byte(fixture->ends[1]);
+	fd_close(&fixture->ends[1]);
+	loop_run_once(fixture->loop, false);
+	assert_int_equal(probe.calls, 1);
+	assert_true(probe.events & LOOP_READABLE);
+	read_byte(fixture->ends[0]);
+	loop_run_once(fixture->loop, false);
+	assert_int_equal(probe.calls, 2);
+	assert_true(probe.events & LOOP_READABLE);
+	loop_remove_fd(source);
+}
+
 static void fd_is_refused_when_it_cannot_be_watched(void **state)
 {
 	struct fixture *fixture = *state;
@@ -637,6 +661,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(readable_is_told_until_it_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(events_can_be_chosen_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(end_of_stream_is_readable, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			error_is_readable_until_it_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			fd_is_refused_when_it_cannot_be_watched, setup, teardown),
 		cmocka_unit_test_setup_teardown(fd_removes_itself, setup, teardown),

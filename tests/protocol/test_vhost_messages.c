@@ -1591,8 +1591,9 @@ static void test_reset_owner_disables_rings(void **state)
 	assert_true(fe_gpu_submit(gpu, 0, &command, sizeof(command), 408) >= 0);
 	fe_queue_publish(&gpu->queues[0]);
 	fe_queue_force_kick(&gpu->queues[0]);
-	round_trip(test);
-	round_trip(test); // another turn of the loop
+	for (uint32_t i = 0; i < 20; i++) {
+		round_trip(test); // so that a turn of the loop ends: it takes 16 messages
+	}
 	assert_false(fe_queue_has_used(&gpu->queues[0]));
 	assert_int_equal(fe_session_set_vring_enable(test->session, 0, true), 0);
 	assert_int_equal(fe_gpu_wait(gpu, 0, &answer, TIMEOUT_MS), 0);

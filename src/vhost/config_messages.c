@@ -40,12 +40,18 @@ int vhost_handle_get_config(struct vhost_session *session, struct vhost_message 
 int vhost_handle_set_config(struct vhost_session *session, struct vhost_message *message)
 {
 	const struct vhost_config_space *space = &message->payload.config;
+	uint8_t config[VHOST_CONFIG_MAX];
+	size_t config_size = session->ops->get_config(session->device, config);
 	int error;
 
 	/* Flags say where the bytes come from: 0 the driver, 1 a migration, which is not offered. */
 	if (space->header.flags != 0) {
 		return vhost_message_refuse(
 			message, -EINVAL, "flags %u are not supported", space->header.flags);
+	}
+	if (!checked_range_within(space->header.offset, space->header.size, config_size)) {
+		return vhost_message_refuse(message, -EINVAL, "%u bytes at %u of %zu",
+			space->header.size, space->header.offset, config_size);
 	}
 	error = session->ops->set_config(
 		session->device, space->header.offset, space->bytes, space->header.size);

@@ -103,6 +103,9 @@ static void end_session(struct vhost_session *session)
 		vhost_queue_pause(&session->queues[i]);
 	}
 	close_all(session);
+	/* It may be scheduled, and a session ends once, though the device keep it for a while. */
+	loop_remove_deferred(session->end);
+	session->end = NULL;
 	session->ops->closed(session->device);
 }
 

@@ -226,6 +226,8 @@ void vhost_session_call(struct vhost_session *session, uint32_t index)
 	} else {
 		queue->call_missed = true;
 	}
+	/* Work that was polled for, or ended later, may be what hit lost memory: no kick looks at it. */
+	vhost_session_check_memory(session);
 }
 
 void vhost_session_fail_queue(struct vhost_session *session, uint32_t index)

@@ -119,8 +119,8 @@ static void start_without(struct test *test, uint64_t features)
 }
 
 /*
- * When this returns, all that was ready before has been handled: one turn of the daemon's loop takes
- * 16 messages at most, so a turn ended among these.
+ * When this returns, all that was ready before has been handled: one turn of the daemon's loop
+ * takes 16 messages at most, so a turn ended among these.
  */
 static void round_trip(struct test *test)
 {
@@ -576,8 +576,8 @@ static void test_flag_decides_notifications(void **state)
 }
 
 /*
- * 2.7.7.2: with EVENT_IDX a notification is sent when the entry that used_event names is used, and flags
- * are not looked at.
+ * 2.7.7.2: with EVENT_IDX a notification is sent when the entry that used_event names is used, and
+ * flags are not looked at.
  */
 static void test_event_decides_notifications(void **state)
 {
@@ -613,6 +613,33 @@ static void test_event_is_reached_later(void **state)
 	assert_int_equal(run_batch(test, 6), 0);
 	assert_int_equal(run_batch(test, 6), 1);
 	assert_int_equal(run_batch(test, 6), 0);
+}
+
+/*
+ * A driver may wait for an entry that was used before a stop, and of which nobody told it: the first
+ * answer behind a start is told whatever used_event says.
+ */
+static void test_first_answer_after_a_start_is_told(void **state)
+{
+	const struct fe_gpu_options options = options_without(0);
+	const uint32_t bases[] = { 300, 0 };
+	struct test *test = *state;
+	struct fe_queue *queue;
+
+	prepare(test, &options);
+	queue = &test->gpu->queues[CONTROL];
+	set_index(queue, 300);
+	set_used_event(test, (uint16_t)-2);
+	submit(test, CONTROL);
+	fe_queue_publish(queue);
+	assert_int_equal(fe_gpu_cont(test->gpu, bases), 0);
+	while (!fe_queue_has_used(queue)) {
+		round_trip(test);
+	}
+	assert_int_equal(count_calls(test, CONTROL), 1);
+	assert_answered(test, CONTROL);
+	set_used_event(test, (uint16_t)-2);
+	assert_int_equal(run_batch(test, 1), 0);
 }
 
 /* 2.7.10: an idle device wants to be told of the next request. */
@@ -995,7 +1022,9 @@ static const struct fault faults[] = {
 
 #define FAULTS (sizeof(faults) / sizeof(faults[0]))
 
-/* Makes the ring anew while the other runs, as a driver that resets one queue would have it done. */
+/*
+ * Makes the ring anew while the other runs, as a driver that resets one queue would have it done.
+ */
 static void set_up_anew(struct test *test, uint32_t queue)
 {
 	uint32_t base;
@@ -1214,7 +1243,9 @@ static int transfer(struct test *test, uint32_t id)
 	return fe_gpu_transfer(test->gpu, id, fe_rect(0, 0, 128, 128), 0);
 }
 
-/* vhost-user, ADD_MEM_REG and REM_MEM_REG: memory is plugged and unplugged while the device runs. */
+/*
+ * vhost-user, ADD_MEM_REG and REM_MEM_REG: memory is plugged and unplugged while the device runs.
+ */
 static void test_memory_comes_and_goes(void **state)
 {
 	struct test *test = *state;
@@ -1339,20 +1370,46 @@ static void test_room_of_an_answer_goes(void **state)
 	assert_mended(test, CONTROL);
 }
 
+/* Puts a transfer from memory that the front end has just taken away into the ring. */
+static void submit_vanished(struct test *test)
+{
+	const struct virtio_gpu_transfer_to_host_2d command = fe_gpu_make_transfer(
+		RESOURCE + 1, fe_rect(0, 0, 128, 128), 0);
+	uint32_t region = add_region(test, EXTRA_AT);
+
+	assert_int_equal(attach_region(test, RESOURCE + 1, region), VIRTIO_GPU_RESP_OK_NODATA);
+	assert_int_equal(ftruncate(test->gpu->memory.regions[region].fd, 0), 0);
+	assert_true(fe_gpu_submit(test->gpu, CONTROL, &command, sizeof(command), 24) >= 0);
+	assert_false(fe_queue_enable_call(&test->gpu->queues[CONTROL]));
+	fe_queue_publish(&test->gpu->queues[CONTROL]);
+}
+
 /* The front end makes its file smaller: the session ends, the daemon does not. */
 static void test_memory_vanishes(void **state)
 {
 	struct test *test = *state;
 
 	start_with_resource(test, 0);
-	uint32_t region = add_region(test, EXTRA_AT);
-	assert_int_equal(attach_region(test, 1, region), VIRTIO_GPU_RESP_OK_NODATA);
-	assert_int_equal(ftruncate(test->gpu->memory.regions[region].fd, 0), 0);
-	const struct virtio_gpu_transfer_to_host_2d command = fe_gpu_make_transfer(
-		1, fe_rect(0, 0, 128, 128), 0);
-	assert_true(fe_gpu_submit(test->gpu, CONTROL, &command, sizeof(command), 24) >= 0);
-	fe_gpu_flush(test->gpu, CONTROL);
+	submit_vanished(test);
+	fe_queue_force_kick(&test->gpu->queues[CONTROL]);
 	assert_int_equal(fe_session_wait_closed(test->session, TIMEOUT_MS), 0);
+	start_without(test, 0);
+	assert_both_work(test);
+}
+
+/* The same where nobody kicks and nobody sends a message. */
+static void test_memory_vanishes_while_polling(void **state)
+{
+	struct test *test = *state;
+
+	start_with_resource(test, 0);
+	submit_vanished(test);
+	if (fe_session_wait_closed(test->session, 800) < 0) {
+		/* If this machine slept longer than the daemon polls, it must be told after all. */
+		assert_false(fe_queue_has_used(&test->gpu->queues[CONTROL]));
+		fe_queue_force_kick(&test->gpu->queues[CONTROL]);
+		assert_int_equal(fe_session_wait_closed(test->session, TIMEOUT_MS), 0);
+	}
 	start_without(test, 0);
 	assert_both_work(test);
 }
@@ -1378,6 +1435,7 @@ int main(void)
 		TEST(flag_decides_notifications),
 		TEST(event_decides_notifications),
 		TEST(event_is_reached_later),
+		TEST(first_answer_after_a_start_is_told),
 		TEST(idle_device_asks_for_kicks),
 		TEST(call_comes_later),
 		TEST(full_call_counter),
@@ -1397,6 +1455,7 @@ int main(void)
 		TEST(memory_of_a_ring_goes),
 		TEST(room_of_an_answer_goes),
 		TEST(memory_vanishes),
+		TEST_POLLING(memory_vanishes_while_polling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,7 +347,9 @@ static uint64_t receive_u64(struct test *test, uint32_t request)
 	return value;
 }
 
-/* Reads the message's own answer, or the one that REPLY_ACK asked for. Returns whether it is good. */
+/*
+ * Reads the message's own answer, or the one that REPLY_ACK asked for. Returns whether it is good.
+ */
 static bool receive_outcome(struct test *test, const struct message *message)
 {
 	uint8_t payload[PAYLOAD_MAX];
@@ -898,8 +900,8 @@ static void test_many_in_one_write(void **state)
 }
 
 /*
- * An answer in the control queue is told through this descriptor. It may still hold the notification of
- * an answer that was taken before it was told.
+ * An answer in the control queue is told through this descriptor. It may still hold the
+ * notification of an answer that was taken before it was told.
  */
 static void assert_told_through(struct test *test, int fd)
 {
@@ -961,8 +963,8 @@ static void test_descriptors_in_parts(void **state)
 }
 
 /*
- * Descriptors belong to the message with whose bytes they came, though others wait unread before and
- * behind it.
+ * Descriptors belong to the message with whose bytes they came, though others wait unread before
+ * and behind it.
  */
 static void test_descriptor_between_unread_messages(void **state)
 {
@@ -1436,7 +1438,9 @@ static void test_enabling_by_other_numbers(void **state)
 	daemon_assert_alive(&test->daemon);
 }
 
-/* Without a kick descriptor the ring would have to be polled. The others are notifications of ours. */
+/*
+ * Without a kick descriptor the ring would have to be polled. The others are notifications of ours.
+ */
 static void test_rings_without_descriptors(void **state)
 {
 	struct test *test = *state;

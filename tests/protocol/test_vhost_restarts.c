@@ -19,8 +19,8 @@
 #include "support/daemon.h"
 
 /*
- * What a VM keeps over a pause and loses by a reset, in both dialects; and displays that come, go and do
- * not answer.
+ * What a VM keeps over a pause and loses by a reset, in both dialects; and displays that come, go
+ * and do not answer.
  *
  * That something does not happen is asked after some round trips on the vhost-user socket: the
  * daemon has one thread, so all that was ready before has been handled by then.
@@ -118,8 +118,8 @@ static void start(struct test *test, enum fe_dialect dialect)
 }
 
 /*
- * When this returns, all that was ready before has been handled: one turn of the daemon's loop takes
- * 16 messages at most, so a turn ended among these.
+ * When this returns, all that was ready before has been handled: one turn of the daemon's loop
+ * takes 16 messages at most, so a turn ended among these.
  */
 static void round_trip(struct test *test)
 {
@@ -467,7 +467,9 @@ static void assert_fence(struct test *test)
 	assert_int_equal(header.fence_id, FENCE_ID);
 }
 
-/* The display goes in the pause, as QEMU's does: the flush is done then, and told after the pause. */
+/*
+ * The display goes in the pause, as QEMU's does: the flush is done then, and told after the pause.
+ */
 static void test_fence_over_a_pause(void **state)
 {
 	struct test *test = *state;
@@ -549,7 +551,10 @@ static void test_fence_of_one_stopped_queue(void **state)
 	assert_fence(test);
 }
 
-/* vhost-user, Suspended device state: nothing is sent either, a display that has been kept included. */
+/*
+ * vhost-user, Suspended device state: nothing is sent either, a display that has been kept
+ * included.
+ */
 static void test_no_traffic_in_a_pause(void **state)
 {
 	struct test *test = *state;
@@ -672,7 +677,9 @@ static void test_reset_of_running_rings(void **state)
 	run_sudden_reset(*state, true);
 }
 
-/* A fence of before the reset is void: its answer never comes, and certainly not in the new ring. */
+/*
+ * A fence of before the reset is void: its answer never comes, and certainly not in the new ring.
+ */
 static void test_fence_over_a_reset(void **state)
 {
 	struct test *test = *state;
@@ -1057,7 +1064,10 @@ static bool is_told(struct test *test)
 	return poll(&poll_fd, 1, 0) == 1;
 }
 
-/* vhost-user, BACKEND_CONFIG_CHANGE_MSG: no payload, an answer wanted where REPLY_ACK was negotiated. */
+/*
+ * vhost-user, BACKEND_CONFIG_CHANGE_MSG: no payload, an answer wanted where REPLY_ACK was
+ * negotiated.
+ */
 static struct vhost_header receive_change(struct test *test, uint32_t flags)
 {
 	struct vhost_header header;

@@ -522,6 +522,46 @@ static void test_fence_over_several_pauses(void **state)
 	assert_fence(test);
 }
 
+/* A front end that keeps its display over the pause brings no new one. */
+static void go_on_with_display(struct test *test, const uint32_t bases[static WIRE_QUEUE_COUNT])
+{
+	test->gpu->options.dialect = FE_DIALECT_OWN; // no GPU_SET_SOCKET
+	go_on(test, bases);
+	test->gpu->options.dialect = FE_DIALECT_VMM;
+}
+
+static void test_display_stays_over_a_pause(void **state)
+{
+	struct test *test = *state;
+	uint32_t bases[WIRE_QUEUE_COUNT];
+
+	start(test, FE_DIALECT_VMM);
+	show_all(test);
+	wait_for(test, &test->display->outputs[0].updates, 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		stop_rings(test, bases);
+		go_on_with_display(test, bases);
+		assert_drawing_goes_on(test);
+	}
+	assert_int_equal(test->display->outputs[0].scanouts, 1); // it was not told again
+}
+
+/* What it reads after the pause ends the fence. */
+static void test_fence_at_a_display_that_stays(void **state)
+{
+	struct test *test = *state;
+	uint32_t bases[WIRE_QUEUE_COUNT];
+
+	stop_with_fence(test, bases);
+	assert_stands_still(test);
+	go_on_with_display(test, bases);
+	test->display->paused = false;
+	assert_fence(test);
+	wait_for(test, &test->display->outputs[0].updates, 1);
+	assert_int_equal(
+		fe_display_pixel(test->display, 0, 17, 700), daemon_pattern(17, 700) & 0xffffff);
+}
+
 /* One queue alone stops: the fence waits for it, while the other runs. */
 static void test_fence_of_one_stopped_queue(void **state)
 {
@@ -1294,6 +1334,8 @@ int main(void)
 		TEST(fence_over_a_pause),
 		TEST(fence_that_ends_in_a_pause),
 		TEST(fence_over_several_pauses),
+		TEST(display_stays_over_a_pause),
+		TEST(fence_at_a_display_that_stays),
 		TEST(fence_of_one_stopped_queue),
 		TEST(no_traffic_in_a_pause),
 		TEST(reset_device),

@@ -17,6 +17,14 @@ void renderer_init(struct renderer *renderer, const struct render_ops *ops,
 	};
 }
 
+void renderer_init_3d(struct renderer *renderer, const struct render_3d_ops *ops)
+{
+	assert(ops->get_capset && ops->fill_capset && ops->create_texture && ops->transfer &&
+		ops->upload && ops->create_context && ops->destroy_context && ops->attach &&
+		ops->detach && ops->submit && ops->create_fence);
+	renderer->ops_3d = ops;
+}
+
 void render_resource_init(struct render_resource *resource, const struct render_resource_ops *ops,
 	struct renderer *renderer)
 {

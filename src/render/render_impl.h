@@ -5,6 +5,7 @@
 /* For those who write renderers. The comments of render.h say what each entry does. */
 
 #include "render/render.h"
+#include "render/render_3d.h"
 
 /* All entries must be present: an entry that cannot work returns -ENOTSUP. */
 struct render_ops {
@@ -26,9 +27,29 @@ struct render_resource_ops {
 	int (*destroy)(struct render_resource *resource, uint64_t token);
 };
 
-/* Bases to embed; set by the two init functions. */
+/* As render_3d.h says. A renderer has all of these or none. */
+struct render_3d_ops {
+	int (*get_capset)(struct renderer *renderer, uint32_t index, struct render_capset *capset);
+	void (*fill_capset)(struct renderer *renderer, uint32_t id, uint32_t version, void *bytes);
+	int (*create_texture)(struct renderer *renderer, const struct render_texture_info *info,
+		struct render_resource **resource);
+	int (*transfer)(
+		struct render_resource *resource, const struct render_transfer_3d *transfer);
+	int (*upload)(
+		struct render_resource *resource, const struct rect *rect, struct frame *frame);
+	int (*create_context)(struct renderer *renderer, uint32_t id, uint32_t capset_id,
+		const char *name, uint32_t name_len, struct render_context **context);
+	void (*destroy_context)(struct render_context *context);
+	void (*attach)(struct render_context *context, struct render_resource *resource);
+	void (*detach)(struct render_context *context, struct render_resource *resource);
+	int (*submit)(struct render_context *context, void *commands, size_t size);
+	int (*create_fence)(struct renderer *renderer, uint64_t token);
+};
+
+/* Bases to embed; set by the init functions. */
 struct renderer {
 	const struct render_ops *ops;
+	const struct render_3d_ops *ops_3d; // NULL: 2D only
 	const struct render_listener_ops *listener;
 	void *listener_data;
 	uint32_t resource_count;
@@ -41,6 +62,13 @@ struct render_resource {
 
 void renderer_init(struct renderer *renderer, const struct render_ops *ops,
 	const struct render_listener_ops *listener, void *listener_data);
+
+/* After renderer_init. */
+void renderer_init_3d(struct renderer *renderer, const struct render_3d_ops *ops);
+
+struct render_context {
+	struct renderer *renderer;
+};
 
 void render_resource_init(struct render_resource *resource, const struct render_resource_ops *ops,
 	struct renderer *renderer);

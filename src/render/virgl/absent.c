@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "render/virgl/virgl.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+
+/* Stands for this room in a build without libvirglrenderer's headers. */
+
+bool virgl_is_possible(bool *render_node)
+{
+	*render_node = false;
+	return false;
+}
+
+struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
+{
+	(void)loop;
+	(void)config;
+	log_error("VirGL cannot be offered: this build has no GL renderer (meson -Dvirgl=enabled)");
+	return NULL;
+}
+
+void virgl_close(struct virgl *virgl)
+{
+	assert(!virgl);
+}
+
+const char *virgl_description(const struct virgl *virgl)
+{
+	(void)virgl;
+	return "";
+}
+
+struct renderer *virgl_renderer_of(struct virgl *virgl, struct memory *memory,
+	const struct render_listener_ops *listener, void *listener_data)
+{
+	(void)virgl;
+	(void)memory;
+	(void)listener;
+	(void)listener_data;
+	return NULL;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef RENDER_VIRGL_EGL_H
+#define RENDER_VIRGL_EGL_H
+
+/*
+ * An EGL display without a window system, and its GL contexts, for libvirglrenderer's callbacks. The
+ * display is opened here, not by the library, so that any vendor's libEGL serves (glvnd's variables
+ * choose one). Loaded when first asked for.
+ */
+
+#include <stdbool.h>
+
+struct egl;
+
+/* How a display is found. */
+struct egl_config {
+	const char *render_node; // a DRM render node, by GBM; NULL: an EGL device, else surfaceless
+	bool allow_software; // draw in software though a GPU was asked for
+};
+
+/* Returns NULL on failure (logged). */
+struct egl *egl_open(const struct egl_config *config);
+void egl_close(struct egl *egl); // NULL is fine
+
+/* "llvmpipe (LLVM 15.0.6, 256 bits), OpenGL 4.5": what draws. */
+const char *egl_description(const struct egl *egl);
+const char *egl_route(const struct egl *egl); // "EGL device", "surfaceless", "render node PATH"
+bool egl_is_software(const struct egl *egl);
+
+/* A context that shares objects with all others; NULL when this version cannot be had. */
+void *egl_create_context(struct egl *egl, int major, int minor);
+void egl_destroy_context(struct egl *egl, void *context);
+
+/* From any thread. Returns 0 or -1. */
+int egl_make_current(struct egl *egl, void *context);
+
+#endif

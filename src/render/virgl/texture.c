@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "frame/frame_impl.h"
+#include "render/virgl/virgl_impl.h"
+
+/*
+ * How this works
+ *
+ * A texture (or buffer) is the library's; here is its guest memory, mapped for as long as it is attached,
+ * and the frames that show it. A frame keeps a shadow in private memory, and begin_read reads back just
+ * the rectangle that is asked for. What is shown outlives the texture with the pixels last read.
+ */
+
+struct virgl_texture {
+	struct render_resource base;
+	struct virgl_device *device;
+	struct render_texture_info info;
+	struct memory_mapping *mapping; // NULL: no backing
+	struct list frames; // texture_frame.link
+};
+
+struct texture_frame {
+	struct frame base;
+	struct virgl_texture *texture; // NULL when it went
+	struct list link;
+	struct frame *shadow;
+	uint8_t *pixels; // of shadow
+	size_t stride;
+};
+
+static struct texture_frame *to_texture_frame(struct frame *frame);
+static struct virgl_texture *to_texture(struct render_resource *resource);
+
+static struct virgl_library *library_of(const struct virgl_texture *texture)
+{
+	return &texture->device->virgl->library;
+}
+
+static struct virgl_box box_of(const struct rect *rect)
+{
+	return (struct virgl_box){ rect->x, rect->y, 0, rect->width, rect->height, 1 };
+}
+
+/* Reads back. The context that drew last is left, which flushes what it has queued. */
+static int refresh(struct texture_frame *frame, const struct rect *rect)
+{
+	struct virgl_texture *texture = frame->texture;
+	struct virgl_library *library = library_of(texture);
+	struct virgl_box box = box_of(rect);
+	size_t skipped = rect->y * frame->stride + (size_t)rect->x * FRAME_PIXEL_SIZE;
+	struct iovec iov = {
+		.iov_base = frame->pixels + skipped,
+		.iov_len = frame->stride * texture->info.height - skipped,
+	};
+
+	library->force_ctx_0();
+	return library->transfer_read_iov(
+		       texture->info.id, 0, 0, (uint32_t)frame->stride, 0, &box, 0, &iov, 1)
+		? -EIO
+		: 0;
+}
+
+static int texture_begin_read(struct frame *base, const struct rect *rect, struct frame_view *view)
+{
+	struct texture_frame *frame = to_texture_frame(base);
+
+	if (frame->texture) {
+		int result = refresh(frame, rect);
+
+		if (result < 0) {
+			return result;
+		}
+	}
+	return frame_begin_read(frame->shadow, rect, view);
+}
+
+static void texture_end_read(struct frame *base)
+{
+	frame_end_read(to_texture_frame(base)->shadow);
+}
+
+static void texture_frame_destroy(struct frame *base)
+{
+	struct texture_frame *frame = to_texture_frame(base);
+
+	list_remove(&frame->link);
+	frame_unref(frame->shadow);
+	free(frame);
+}
+
+static const struct frame_ops texture_frame_ops = {
+	.begin_read = texture_begin_read,
+	.end_read = texture_end_read,
+	.destroy = texture_frame_destroy,
+};
+
+static struct texture_frame *to_texture_frame(struct frame *frame)
+{
+	assert(frame->ops == &texture_frame_ops);
+	return container_of(frame, struct texture_frame, base);
+}
+
+static int texture_attach_backing(
+	struct render_resource *base, const struct memory_span *spans, size_t count, uint64_t token)
+{
+	struct virgl_texture *texture = to_texture(base);
+
+	(void)token;
+	assert(!texture->mapping);
+	texture->mapping = memory_map(texture->device->memory, spans, count, MEMORY_READ_WRITE);
+	if (!texture->mapping) {
+		return -errno;
+	}
+	if (library_of(texture)->resource_attach_iov((int)texture->info.id, texture->mapping->iov,
+		    (int)texture->mapping->iov_count)) {
+		memory_mapping_unref(texture->mapping);
+		texture->mapping = NULL;
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int texture_detach_backing(struct render_resource *base, uint64_t token)
+{
+	struct virgl_texture *texture = to_texture(base);
+	struct iovec *iov;
+	int count;
+
+	(void)token;
+	if (texture->mapping) {
+		library_of(texture)->resource_detach_iov((int)texture->info.id, &iov, &count);
+		memory_mapping_unref(texture->mapping);
+		texture->mapping = NULL;
+	}
+	return 0;
+}
+
+static int texture_transfer_to_host(
+	struct render_resource *base, const struct render_transfer *transfer, uint64_t token)
+{
+	(void)base;
+	(void)transfer;
+	(void)token;
+	return -ENOTSUP;
+}
+
+static struct frame *texture_get_frame(
+	struct render_resource *base, const struct render_blob_layout *layout)
+{
+	struct virgl_texture *texture = to_texture(base);
+	struct texture_frame *frame = calloc(1, sizeof(*frame));
+
+	assert(!layout && texture->info.frame_format);
+	if (!frame) {
+		return NULL;
+	}
+	frame->shadow = frame_create_private(texture->info.width, texture->info.height,
+		texture->info.frame_format, &frame->pixels, &frame->stride);
+	if (!frame->shadow) {
+		free(frame);
+		errno = ENOMEM;
+		return NULL;
+	}
+	frame_init(&frame->base, &texture_frame_ops, texture->info.width, texture->info.height,
+		texture->info.frame_format);
+	frame->texture = texture;
+	list_append(&texture->frames, &frame->link);
+	return &frame->base;
+}
+
+static int texture_destroy(struct render_resource *base, uint64_t token)
+{
+	struct virgl_texture *texture = to_texture(base);
+
+	list_for_each_safe(link, following, &texture->frames) {
+		list_remove(link);
+		container_of(link, struct texture_frame, link)->texture = NULL;
+	}
+	texture_detach_backing(base, token);
+	library_of(texture)->resource_unref(texture->info.id);
+	free(texture);
+	return 0;
+}
+
+static const struct render_resource_ops texture_ops = {
+	.attach_backing = texture_attach_backing,
+	.detach_backing = texture_detach_backing,
+	.transfer_to_host = texture_transfer_to_host,
+	.get_frame = texture_get_frame,
+	.destroy = texture_destroy,
+};
+
+static struct virgl_texture *to_texture(struct render_resource *resource)
+{
+	assert(resource->ops == &texture_ops);
+	return container_of(resource, struct virgl_texture, base);
+}
+
+uint32_t virgl_texture_id(struct render_resource *resource)
+{
+	return to_texture(resource)->info.id;
+}
+
+int virgl_texture_create(struct renderer *renderer, const struct render_texture_info *info,
+	struct render_resource **resource)
+{
+	struct virgl_device *device = virgl_device_of(renderer);
+	struct virgl_renderer_resource_create_args args = {
+		.handle = info->id,
+		.target = info->target,
+		.format = info->format,
+		.bind = info->bind,
+		.width = info->width,
+		.height = info->height,
+		.depth = info->depth,
+		.array_size = info->array_size,
+		.last_level = info->last_level,
+		.nr_samples = info->nr_samples,
+		.flags = info->flags,
+	};
+	struct virgl_texture *texture = calloc(1, sizeof(*texture));
+	int error;
+
+	if (!texture) {
+		return -ENOMEM;
+	}
+	error = device->virgl->library.resource_create(&args, NULL, 0);
+	if (error) {
+		free(texture);
+		return error == ENOMEM || error == -ENOMEM ? -ENOMEM : -EINVAL;
+	}
+	render_resource_init(&texture->base, &texture_ops, renderer);
+	texture->device = device;
+	texture->info = *info;
+	list_init(&texture->frames);
+	*resource = &texture->base;
+	return 0;
+}
+
+int virgl_texture_transfer(
+	struct render_resource *resource, const struct render_transfer_3d *transfer)
+{
+	struct virgl_texture *texture = to_texture(resource);
+	struct virgl_library *library = library_of(texture);
+	struct virgl_box box = { transfer->box.x, transfer->box.y, transfer->box.z,
+		transfer->box.width, transfer->box.height, transfer->box.depth };
+	int error;
+
+	if (!texture->mapping) {
+		return -EINVAL;
+	}
+	if (transfer->to_host) {
+		error = library->transfer_write_iov(texture->info.id, transfer->context_id,
+			(int)transfer->level, transfer->stride, transfer->layer_stride, &box,
+			transfer->offset, NULL, 0);
+	} else {
+		error = library->transfer_read_iov(texture->info.id, transfer->context_id,
+			transfer->level, transfer->stride, transfer->layer_stride, &box,
+			transfer->offset, NULL, 0);
+	}
+	return error ? -EINVAL : 0;
+}
+
+int virgl_texture_upload(
+	struct render_resource *resource, const struct rect *rect, struct frame *frame)
+{
+	struct virgl_texture *texture = to_texture(resource);
+	struct virgl_library *library = library_of(texture);
+	struct virgl_box box = box_of(rect);
+	struct frame_view view;
+	struct iovec iov;
+	int error = frame_begin_read(frame, rect, &view);
+
+	if (error < 0) {
+		return error;
+	}
+	iov = (struct iovec){
+		.iov_base = (void *)view.pixels,
+		.iov_len = view.stride * (rect->height - 1) +
+			(size_t)rect->width * FRAME_PIXEL_SIZE,
+	};
+	library->force_ctx_0();
+	error = library->transfer_write_iov(
+		texture->info.id, 0, 0, (uint32_t)view.stride, 0, &box, 0, &iov, 1);
+	frame_end_read(frame);
+	return error ? -EIO : 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef RENDER_VIRGL_VIRGL_H
+#define RENDER_VIRGL_VIRGL_H
+
+/*
+ * OpenGL for guests, by libvirglrenderer. The library is one for a process, and is opened at most once;
+ * one VM after another is given a renderer of it.
+ */
+
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "memory/memory.h"
+#include "render/render_3d.h"
+
+struct virgl;
+
+struct virgl_config {
+	const char *render_node; // the GPU, "/dev/dri/renderD128"; NULL: found by itself
+	bool allow_software; // draw in software though a render node was given
+};
+
+/*
+ * Can the libraries be loaded here (says nothing about a GPU), and *render_node: can one be chosen by
+ * name? Loads them for a moment.
+ */
+bool virgl_is_possible(bool *render_node);
+
+/* Loads the library, finds a GPU and starts. Returns NULL on failure (logged). */
+struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config);
+void virgl_close(struct virgl *virgl); // no renderer of it may be left; NULL is fine
+
+/* "VirGL on llvmpipe (...), OpenGL 4.5 (surfaceless)", for the log. */
+const char *virgl_description(const struct virgl *virgl);
+
+/* The renderer of one VM; there can be one at a time. Returns NULL on failure (logged). */
+struct renderer *virgl_renderer_of(struct virgl *virgl, struct memory *memory,
+	const struct render_listener_ops *listener, void *listener_data);
+
+#endif

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+#include "render/virgl/virgl.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <drm_fourcc.h>
+
+#include "base/loop.h"
+#include "support/array_memory.h"
+
+/*
+ * The real libvirglrenderer on the machine's GL driver (Mesa's software one where there is no GPU): what
+ * is uploaded, cleared and read back is compared pixel by pixel.
+ */
+
+enum {
+	WIDTH = 64,
+	HEIGHT = 32,
+	TEXTURE = 17,
+	CONTEXT = 3,
+	FORMAT_BGRX = 2,
+};
+
+#define RAM_ADDR UINT64_C(0x100000)
+#define RAM_SIZE (1u << 20)
+
+struct test {
+	struct loop *loop;
+	struct virgl *virgl;
+	struct memory *memory;
+	uint8_t *ram;
+	struct renderer *renderer;
+	uint64_t ended[64];
+	uint32_t ended_count;
+};
+
+/* The library is one for a process, so it is opened once. */
+static struct test test;
+
+static void handle_operation_done(void *data, uint64_t token, int result)
+{
+	(void)data;
+	assert_int_equal(result, 0);
+	assert_true(test.ended_count < 64);
+	test.ended[test.ended_count++] = token;
+}
+
+static void handle_lost(void *data)
+{
+	(void)data;
+	fail();
+}
+
+static const struct render_listener_ops listener = {
+	.operation_done = handle_operation_done,
+	.lost = handle_lost,
+};
+
+static int open_library(void **state)
+{
+	const struct virgl_config config = { 0 };
+
+	(void)state;
+	test.loop = loop_create();
+	test.virgl = virgl_open(test.loop, &config);
+	return test.virgl ? 0 : -1;
+}
+
+static int close_library(void **state)
+{
+	(void)state;
+	virgl_close(test.virgl);
+	loop_destroy(test.loop);
+	return 0;
+}
+
+/* A VM comes, and goes. */
+static int setup(void **state)
+{
+	test.memory = array_memory_create();
+	test.ram = array_memory_add(test.memory, RAM_ADDR, RAM_SIZE);
+	test.renderer = virgl_renderer_of(test.virgl, test.memory, &listener, NULL);
+	test.ended_count = 0;
+	*state = &test;
+	return test.renderer ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	renderer_destroy(test.renderer);
+	memory_destroy(test.memory);
+	return 0;
+}
+
+static struct render_resource *make_texture(uint32_t id)
+{
+	const struct render_texture_info info = {
+		.id = id,
+		.target = 2,
+		.format = FORMAT_BGRX,
+		.bind = 1 << 1 | 1 << 3, // render target, sampler view
+		.width = WIDTH,
+		.height = HEIGHT,
+		.depth = 1,
+		.array_size = 1,
+		.frame_format = DRM_FORMAT_XRGB8888,
+	};
+	struct render_resource *texture;
+
+	assert_int_equal(render_create_texture(test.renderer, &info, &texture), 0);
+	return texture;
+}
+
+static uint32_t pattern(uint32_t x, uint32_t y)
+{
+	return 0xff000000 | x << 17 | y << 10 | (x ^ y);
+}
+
+static void attach_ram(struct render_resource *texture)
+{
+	struct memory_span span;
+
+	assert_int_equal(memory_resolve(test.memory, RAM_ADDR, WIDTH * HEIGHT * 4, &span, 1), 1);
+	assert_int_equal(render_attach_backing(texture, &span, 1, 1), 0);
+}
+
+static struct render_transfer_3d whole(bool to_host)
+{
+	return (struct render_transfer_3d){
+		.box = { .width = WIDTH, .height = HEIGHT, .depth = 1 },
+		.stride = WIDTH * 4,
+		.to_host = to_host,
+	};
+}
+
+static void fill_and_upload(struct render_resource *texture)
+{
+	const struct render_transfer_3d transfer = whole(true);
+	uint32_t *pixels = (uint32_t *)(void *)test.ram;
+
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		pixels[i] = pattern(i % WIDTH, i / WIDTH);
+	}
+	attach_ram(texture);
+	assert_int_equal(render_transfer_3d(texture, &transfer), 0);
+}
+
+static uint32_t pixel(const struct frame_view *view, uint32_t x, uint32_t y)
+{
+	uint32_t value;
+
+	memcpy(&value, view->pixels + y * view->stride + x * 4, sizeof(value));
+	return value & 0xffffff;
+}
+
+static void frames_show_each_pixel(void **state)
+{
+	const struct rect parts[] = { { 0, 0, WIDTH, HEIGHT }, { 5, 7, 11, 13 }, { 63, 31, 1, 1 } };
+	struct render_resource *texture = make_texture(TEXTURE);
+	struct frame *frame;
+
+	(void)state;
+	fill_and_upload(texture);
+	frame = render_get_frame(texture, NULL);
+	assert_non_null(frame);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		const struct rect *part = &parts[i];
+		struct frame_view view;
+
+		assert_int_equal(frame_begin_read(frame, part, &view), 0);
+		for (uint32_t at = 0; at < part->width * part->height; at++) {
+			uint32_t x = at % part->width, y = at / part->width;
+
+			assert_int_equal(
+				pixel(&view, x, y), pattern(part->x + x, part->y + y) & 0xffffff);
+		}
+		frame_end_read(frame);
+	}
+	/* What is shown outlives the texture. */
+	render_resource_destroy(texture, 1);
+	struct frame_view view;
+	assert_int_equal(frame_begin_read(frame, &parts[1], &view), 0);
+	assert_int_equal(pixel(&view, 2, 3), pattern(7, 10) & 0xffffff);
+	frame_end_read(frame);
+	frame_unref(frame);
+}
+
+static void transfers_come_back(void **state)
+{
+	const struct render_transfer_3d back = whole(false);
+	struct render_transfer_3d part = whole(false);
+	struct render_resource *texture = make_texture(TEXTURE);
+
+	(void)state;
+	fill_and_upload(texture);
+	memset(test.ram, 0xee, WIDTH * HEIGHT * 4);
+	assert_int_equal(render_transfer_3d(texture, &back), 0);
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		uint32_t value;
+
+		memcpy(&value, test.ram + i * 4, 4);
+		assert_int_equal(value & 0xffffff, pattern(i % WIDTH, i / WIDTH) & 0xffffff);
+	}
+	/* Beyond the texture, and beyond the backing. */
+	part.box.x = 1;
+	assert_int_equal(render_transfer_3d(texture, &part), -22);
+	part.box.x = 0;
+	part.offset = 4;
+	assert_int_equal(render_transfer_3d(texture, &part), -22);
+	render_detach_backing(texture, 1);
+	assert_int_equal(render_transfer_3d(texture, &back), -22);
+	render_resource_destroy(texture, 1);
+}
+
+/* virgl_protocol.h: command, object and length in one word. */
+static uint32_t command(uint32_t number, uint32_t object, uint32_t len)
+{
+	return number | object << 8 | len << 16;
+}
+
+static uint32_t bits(float value)
+{
+	uint32_t word;
+
+	memcpy(&word, &value, sizeof(word));
+	return word;
+}
+
+static void streams_draw(void **state)
+{
+	uint32_t stream[] = {
+		command(1, 8, 5),
+		1,
+		TEXTURE,
+		FORMAT_BGRX,
+		0,
+		0, // create surface 1
+		command(5, 0, 3),
+		1,
+		0,
+		1, // framebuffer: one colour buffer, no depth
+		command(7, 0, 8),
+		1 << 2,
+		bits(1.0f),
+		bits(0.0f),
+		bits(0.2f),
+		bits(1.0f),
+		0,
+		0,
+		0,
+	};
+	uint32_t nonsense[] = { command(200, 0, 1), 0 };
+	const struct rect all = { 0, 0, WIDTH, HEIGHT };
+	struct render_resource *texture = make_texture(TEXTURE);
+	struct render_context *context;
+	struct frame *frame;
+	struct frame_view view;
+
+	(void)state;
+	fill_and_upload(texture);
+	assert_int_equal(render_create_context(test.renderer, CONTEXT, 2, "test", 4, &context), 0);
+	render_context_attach(context, texture);
+	assert_int_equal(render_context_submit(context, stream, sizeof(stream)), 0);
+	frame = render_get_frame(texture, NULL);
+	assert_int_equal(frame_begin_read(frame, &all, &view), 0);
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		assert_int_equal(pixel(&view, i % WIDTH, i / WIDTH), 0xff0033);
+	}
+	frame_end_read(frame);
+	assert_int_equal(render_context_submit(context, nonsense, sizeof(nonsense)), -22);
+	frame_unref(frame);
+	render_context_detach(context, texture);
+	render_context_destroy(context);
+	render_resource_destroy(texture, 1);
+}
+
+/* What CREATE_2D made is shown to contexts as it is. */
+static void uploads_arrive(void **state)
+{
+	const struct rect part = { 8, 4, 20, 10 };
+	struct render_resource *texture = make_texture(TEXTURE);
+	struct frame *from, *to;
+	struct frame_view view;
+	uint8_t *pixels;
+	size_t stride;
+
+	(void)state;
+	from = frame_create_private(WIDTH, HEIGHT, DRM_FORMAT_XRGB8888, &pixels, &stride);
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		uint32_t value = pattern(i % WIDTH, i / WIDTH);
+
+		memcpy(pixels + i / WIDTH * stride + i % WIDTH * 4, &value, 4);
+	}
+	assert_int_equal(render_upload(texture, &part, from), 0);
+	to = render_get_frame(texture, NULL);
+	assert_int_equal(frame_begin_read(to, &part, &view), 0);
+	for (uint32_t i = 0; i < part.width * part.height; i++) {
+		uint32_t x = i % part.width, y = i / part.width;
+
+		assert_int_equal(pixel(&view, x, y), pattern(part.x + x, part.y + y) & 0xffffff);
+	}
+	frame_end_read(to);
+	frame_unref(to);
+	frame_unref(from);
+	render_resource_destroy(texture, 1);
+}
+
+static void wait_for_fences(uint32_t count)
+{
+	while (test.ended_count < count) {
+		loop_run_once(test.loop, false);
+	}
+}
+
+/* More than a few: the library's numbers of 32 bits wrap on the way. */
+static void fences_end_in_order(void **state)
+{
+	(void)state;
+	for (uint64_t token = 1; token <= 40; token++) {
+		assert_int_equal(render_create_fence(test.renderer, token << 33), RENDER_PENDING);
+	}
+	assert_int_equal(test.ended_count, 0); // never from within
+	wait_for_fences(40);
+	for (uint64_t token = 1; token <= 40; token++) {
+		assert_int_equal(test.ended[token - 1], token << 33);
+	}
+}
+
+static void a_vm_that_goes_takes_its_fences(void **state)
+{
+	(void)state;
+	assert_int_equal(render_create_fence(test.renderer, 5), RENDER_PENDING);
+	renderer_destroy(test.renderer);
+	test.renderer = virgl_renderer_of(test.virgl, test.memory, &listener, NULL);
+	assert_int_equal(render_create_fence(test.renderer, 6), RENDER_PENDING);
+	wait_for_fences(1);
+	assert_int_equal(test.ended[0], 6);
+}
+
+static void capsets_have_contents(void **state)
+{
+	static uint8_t bytes[65536];
+	struct render_capset capset;
+	uint32_t count = 0;
+
+	(void)state;
+	while (render_get_capset(test.renderer, count, &capset) == 0) {
+		uint32_t used = 0;
+
+		assert_true(capset.max_size > 0 && capset.max_size <= sizeof(bytes));
+		memset(bytes, 0, sizeof(bytes));
+		render_fill_capset(test.renderer, capset.id, capset.max_version, bytes);
+		for (uint32_t i = 0; i < capset.max_size; i++) {
+			used += bytes[i] != 0;
+		}
+		assert_true(used > 16); // never zeros
+		count++;
+	}
+	assert_int_equal(count, 2);
+}
+
+static void wrong_textures_are_refused(void **state)
+{
+	const struct render_texture_info infos[] = {
+		{ .id = 1,
+			.target = 99,
+			.format = FORMAT_BGRX,
+			.width = 1,
+			.height = 1,
+			.depth = 1 },
+		{ .id = 1, .target = 2, .format = 99999, .width = 1, .height = 1, .depth = 1 },
+		{ .id = 1,
+			.target = 2,
+			.format = FORMAT_BGRX,
+			.width = 1,
+			.height = 1,
+			.depth = 9 },
+	};
+	struct render_resource *texture;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(infos) / sizeof(infos[0]); i++) {
+		assert_int_equal(render_create_texture(test.renderer, &infos[i], &texture), -22);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(capsets_have_contents),
+		TEST(frames_show_each_pixel),
+		TEST(transfers_come_back),
+		TEST(streams_draw),
+		TEST(uploads_arrive),
+		TEST(fences_end_in_order),
+		TEST(a_vm_that_goes_takes_its_fences),
+		TEST(wrong_textures_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("virgl", tests, open_library, close_library);
+}

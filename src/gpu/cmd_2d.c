@@ -86,6 +86,10 @@ void gpu_destroy_resource(
 		gpu_request_begin(request);
 	}
 	resource->render = NULL;
+	if (resource->shadow) {
+		render_resource_destroy(resource->shadow, token);
+		resource->shadow = NULL;
+	}
 	give_charge(device, request, &resource->charged);
 	give_charge(device, request, &resource->backing_charged);
 	resource->attach_token = 0;
@@ -118,6 +122,7 @@ uint32_t gpu_cmd_resource_create_2d(struct gpu_device *device, struct gpu_reques
 	resource->width = info.width;
 	resource->height = info.height;
 	resource->format = info.format;
+	resource->wire_format = command.format;
 	result = render_create_image(device->renderer, &info, &resource->render);
 	if (result < 0) {
 		response = gpu_render_error(device, request, resource->id, result);
@@ -251,8 +256,9 @@ static uint32_t transfer(struct gpu_device *device, struct gpu_request *request,
 		request->resource = gpu_resource_ref(resource);
 		request->ended = handle_transfer_ended;
 		resource->busy++;
+		return VIRTIO_GPU_RESP_OK_NODATA;
 	}
-	return VIRTIO_GPU_RESP_OK_NODATA;
+	return gpu_update_shadow(device, request, resource, &command->rect);
 }
 
 uint32_t gpu_cmd_transfer_to_host_2d(struct gpu_device *device, struct gpu_request *request)
@@ -267,6 +273,10 @@ uint32_t gpu_cmd_transfer_to_host_2d(struct gpu_device *device, struct gpu_reque
 	/* A guest's blob is its own memory. Linux (6.12) sends transfers for it all the same. */
 	if (resource->kind == GPU_RESOURCE_BLOB) {
 		return VIRTIO_GPU_RESP_OK_NODATA;
+	}
+	if (resource->kind != GPU_RESOURCE_IMAGE) {
+		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+			"resource %u is no image", resource->id);
 	}
 	response = check_transfer(device, request, resource, &command);
 	/* An empty rectangle moves nothing; QEMU takes it too. */

@@ -72,17 +72,51 @@ uint32_t gpu_cmd_get_edid(struct gpu_device *device, struct gpu_request *request
 	return VIRTIO_GPU_RESP_OK_EDID;
 }
 
-/* An index must be less than num_capsets, which is 0 as long as only 2D is offered. */
+/* 5.7.6.8: by index, which must be less than num_capsets. */
 uint32_t gpu_cmd_get_capset_info(struct gpu_device *device, struct gpu_request *request)
 {
-	return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
-		"there is no capset index %u", decode_id(request->bytes));
+	uint32_t index = decode_id(request->bytes);
+	struct render_capset capset;
+
+	if (!device->renderer_3d || render_get_capset(device->renderer_3d, index, &capset) < 0) {
+		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+			"there is no capset index %u", index);
+	}
+	encode_capset_info(&request->response, &capset);
+	return VIRTIO_GPU_RESP_OK_CAPSET_INFO;
 }
 
+bool gpu_find_capset(struct gpu_device *device, uint32_t id, struct render_capset *capset)
+{
+	for (uint32_t i = 0;
+		device->renderer_3d && render_get_capset(device->renderer_3d, i, capset) == 0;
+		i++) {
+		if (capset->id == id) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* 5.7.6.8: by id. */
 uint32_t gpu_cmd_get_capset(struct gpu_device *device, struct gpu_request *request)
 {
-	return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
-		"there is no capset %u", decode_id(request->bytes));
+	uint32_t id = decode_id(request->bytes);
+	uint32_t version = decode_capset_version(request->bytes);
+	struct render_capset capset;
+
+	if (!gpu_find_capset(device, id, &capset) || version > capset.max_version) {
+		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+			"there is no capset %u of version %u", id, version);
+	}
+	if (capset.max_size > sizeof(request->response.capset.bytes)) {
+		return gpu_out_of_memory(
+			device, request, "capset %u has %u bytes", id, capset.max_size);
+	}
+	memset(request->response.capset.bytes, 0, capset.max_size);
+	render_fill_capset(device->renderer_3d, id, version, request->response.capset.bytes);
+	request->capset_size = capset.max_size;
+	return VIRTIO_GPU_RESP_OK_CAPSET;
 }
 
 /* Asked again, a resource keeps its UUID: it names the same object. */

@@ -40,6 +40,18 @@ static bool layout_is_same(const struct render_blob_layout *a, const struct rend
 		a->stride == b->stride && a->offset == b->offset;
 }
 
+/* Blobs and textures are shown from a private copy; an image is one. */
+static uint64_t view_cost(
+	const struct gpu_resource *resource, const struct render_blob_layout *layout)
+{
+	if (layout) {
+		return frame_size(layout->width, layout->height);
+	}
+	return resource->kind == GPU_RESOURCE_TEXTURE
+		? frame_size(resource->width, resource->height)
+		: 0;
+}
+
 /*
  * Makes resource->view one of this layout (NULL for an image). It is kept, as drivers flip between
  * resources by SET_SCANOUT for each picture; the private copy that a blob's view needs is charged.
@@ -47,7 +59,7 @@ static bool layout_is_same(const struct render_blob_layout *a, const struct rend
 static uint32_t ensure_view(struct gpu_device *device, const struct gpu_request *request,
 	struct gpu_resource *resource, const struct render_blob_layout *layout)
 {
-	uint64_t cost = layout ? frame_size(layout->width, layout->height) : 0;
+	uint64_t cost = view_cost(resource, layout);
 	struct gpu_view *view;
 
 	if (resource->view && (!layout || layout_is_same(&resource->view->layout, layout))) {
@@ -128,8 +140,8 @@ uint32_t gpu_cmd_set_scanout(struct gpu_device *device, struct gpu_request *requ
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	}
 	/* A blob has no width: SET_SCANOUT_BLOB tells it. */
-	if (resource->kind != GPU_RESOURCE_IMAGE) {
-		return wrong_kind(device, request, resource, "image");
+	if (resource->kind == GPU_RESOURCE_BLOB || !resource->format) {
+		return wrong_kind(device, request, resource, "image that can be shown");
 	}
 	response = check_shown(
 		device, request, resource, &command.rect, resource->width, resource->height);
@@ -215,7 +227,7 @@ uint32_t gpu_cmd_set_scanout_blob(struct gpu_device *device, struct gpu_request 
  */
 static bool flush_is_within(const struct gpu_resource *resource, const struct rect *rect)
 {
-	bool is_image = resource->kind == GPU_RESOURCE_IMAGE;
+	bool is_image = resource->kind != GPU_RESOURCE_BLOB;
 
 	return rect_within(rect, is_image ? resource->width : UINT32_MAX,
 		is_image ? resource->height : UINT32_MAX);

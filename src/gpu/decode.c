@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gpu/decode.h"
 
+#include <assert.h>
 #include <drm_fourcc.h>
 #include <endian.h>
 #include <stddef.h>
@@ -32,6 +33,83 @@ uint32_t decode_type(const uint8_t *bytes)
 uint32_t decode_id(const uint8_t *bytes)
 {
 	return load_u32(bytes + sizeof(struct virtio_gpu_ctrl_hdr));
+}
+
+uint32_t decode_context_id(const uint8_t *bytes)
+{
+	return load_u32(bytes + offsetof(struct virtio_gpu_ctrl_hdr, ctx_id));
+}
+
+bool decode_is_fenced(const uint8_t *bytes)
+{
+	return load_u32(bytes + offsetof(struct virtio_gpu_ctrl_hdr, flags)) &
+		VIRTIO_GPU_FLAG_FENCE;
+}
+
+uint32_t decode_capset_version(const uint8_t *bytes)
+{
+	return load_u32(bytes + offsetof(struct virtio_gpu_get_capset, capset_version));
+}
+
+struct gpu_ctx_create decode_ctx_create(const uint8_t *bytes)
+{
+	struct virtio_gpu_ctx_create wire;
+	struct gpu_ctx_create command;
+
+	memcpy(&wire, bytes, sizeof(wire));
+	command.context_init = le32toh(wire.context_init);
+	command.name_len = le32toh(wire.nlen);
+	static_assert(sizeof(command.name) == sizeof(wire.debug_name), "a name fits");
+	memcpy(command.name, wire.debug_name, sizeof(command.name));
+	return command;
+}
+
+struct render_texture_info decode_create_3d(const uint8_t *bytes)
+{
+	struct virtio_gpu_resource_create_3d wire;
+
+	memcpy(&wire, bytes, sizeof(wire));
+	return (struct render_texture_info){
+		.id = le32toh(wire.resource_id),
+		.target = le32toh(wire.target),
+		.format = le32toh(wire.format),
+		.bind = le32toh(wire.bind),
+		.width = le32toh(wire.width),
+		.height = le32toh(wire.height),
+		.depth = le32toh(wire.depth),
+		.array_size = le32toh(wire.array_size),
+		.last_level = le32toh(wire.last_level),
+		.nr_samples = le32toh(wire.nr_samples),
+		.flags = le32toh(wire.flags),
+		.frame_format = decode_format(le32toh(wire.format)),
+	};
+}
+
+struct gpu_transfer_3d decode_transfer_3d(const uint8_t *bytes)
+{
+	struct virtio_gpu_transfer_host_3d wire;
+
+	memcpy(&wire, bytes, sizeof(wire));
+	return (struct gpu_transfer_3d){
+		.resource_id = le32toh(wire.resource_id),
+		.transfer = {
+			.context_id = le32toh(wire.hdr.ctx_id),
+			.box = { le32toh(wire.box.x), le32toh(wire.box.y), le32toh(wire.box.z),
+				le32toh(wire.box.w), le32toh(wire.box.h), le32toh(wire.box.d) },
+			.offset = le64toh(wire.offset),
+			.level = le32toh(wire.level),
+			.stride = le32toh(wire.stride),
+			.layer_stride = le32toh(wire.layer_stride),
+		},
+	};
+}
+
+struct gpu_submit decode_submit(const uint8_t *bytes)
+{
+	struct virtio_gpu_cmd_submit wire;
+
+	memcpy(&wire, bytes, sizeof(wire));
+	return (struct gpu_submit){ le32toh(wire.size), le32toh(wire.padding) };
 }
 
 struct gpu_create_2d decode_create_2d(const uint8_t *bytes)

@@ -7,10 +7,12 @@
  * is at least as long as the command's structure (the dispatcher has looked), of any alignment.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/rect.h"
 #include "gpu/wire.h"
+#include "render/render_3d.h"
 
 uint32_t decode_type(const uint8_t *bytes);
 
@@ -88,6 +90,37 @@ struct gpu_cursor {
 	uint32_t hot_y;
 };
 struct gpu_cursor decode_cursor(const uint8_t *bytes);
+
+/* The header's ctx_id: the context of a 3D command. */
+uint32_t decode_context_id(const uint8_t *bytes);
+
+/* Does the header ask for a fence? */
+bool decode_is_fenced(const uint8_t *bytes);
+
+/* The second field of GET_CAPSET: the version. */
+uint32_t decode_capset_version(const uint8_t *bytes);
+
+struct gpu_ctx_create {
+	uint32_t context_init; // the low byte is a capset's id
+	uint32_t name_len; // at most WIRE_CONTEXT_NAME_SIZE
+	char name[WIRE_CONTEXT_NAME_SIZE]; // need not end in 0
+};
+struct gpu_ctx_create decode_ctx_create(const uint8_t *bytes);
+
+/* RESOURCE_CREATE_3D; frame_format is that of the same VIRTIO_GPU_FORMAT_*. */
+struct render_texture_info decode_create_3d(const uint8_t *bytes);
+
+struct gpu_transfer_3d {
+	uint32_t resource_id;
+	struct render_transfer_3d transfer;
+};
+struct gpu_transfer_3d decode_transfer_3d(const uint8_t *bytes);
+
+struct gpu_submit {
+	uint32_t size; // bytes of the command stream that follows
+	uint32_t fence_count; // 0: in-fences are a private extension
+};
+struct gpu_submit decode_submit(const uint8_t *bytes);
 
 /* DRM_FORMAT_* of a VIRTIO_GPU_FORMAT_*; 0 (DRM_FORMAT_INVALID) when it is none. */
 uint32_t decode_format(uint32_t format);

@@ -22,13 +22,17 @@
 struct gpu_device;
 struct gpu_resource;
 
-/* The largest answer: GET_EDID's. */
+/* The largest answer: GET_CAPSET's. */
 union gpu_response {
 	struct virtio_gpu_ctrl_hdr header;
 	struct virtio_gpu_resp_display_info display_info;
 	struct virtio_gpu_resp_edid edid;
 	struct virtio_gpu_resp_resource_uuid uuid;
 	struct virtio_gpu_resp_capset_info capset_info;
+	struct {
+		struct virtio_gpu_ctrl_hdr header;
+		uint8_t bytes[WIRE_CAPSET_MAX];
+	} capset;
 };
 
 /*
@@ -50,6 +54,7 @@ struct gpu_request {
 	uint32_t waiting_for; // operations that have not ended
 	uint32_t response_type; // VIRTIO_GPU_RESP_* to answer when they have
 	uint64_t charged; // bytes taken from the limits until completion
+	uint32_t capset_size; // bytes of GET_CAPSET's answer behind the header
 	struct gpu_resource *resource; // referenced while an operation on it has not ended
 	void (*ended)(struct gpu_device *device, struct gpu_request *request, int result);
 	size_t command; // row of the command table
@@ -95,6 +100,12 @@ extern const struct render_listener_ops gpu_device_render_listener;
 
 /* Once, before the first request. The renderer is taken. */
 void gpu_device_set_renderer(struct gpu_device *device, struct renderer *renderer);
+
+/*
+ * A second renderer, for contexts and what they make (render_3d.h), before the first request; taken. The
+ * first one keeps what CREATE_2D and guest blobs make, so the screen does not depend on a GL driver.
+ */
+void gpu_device_set_renderer_3d(struct gpu_device *device, struct renderer *renderer);
 
 /*
  * Shows everything on this display (taken) from now on; the old one is destroyed. Scanouts, cursors and
@@ -156,6 +167,7 @@ struct gpu_device_totals {
 	uint64_t memory_used; // bytes held for the guest now
 	uint64_t memory_peak;
 	uint32_t resources;
+	uint32_t contexts;
 	uint32_t pending; // requests taken and not completed
 };
 struct gpu_device_totals gpu_device_totals(const struct gpu_device *device);

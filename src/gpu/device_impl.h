@@ -5,6 +5,7 @@
 /* The device's state, and what the files of gpu/ ask of each other. */
 
 #include "base/log.h"
+#include "gpu/context.h"
 #include "gpu/device.h"
 #include "gpu/request.h"
 #include "gpu/resource.h"
@@ -21,6 +22,8 @@ struct gpu_device {
 	void *transport;
 	struct renderer *renderer;
 	bool renderer_is_lost;
+	struct renderer *renderer_3d; // NULL: 2D only
+	struct gpu_context_table contexts;
 	struct display *display;
 	uint64_t features; // that the driver took
 	uint32_t events; // events_read
@@ -59,6 +62,25 @@ uint32_t gpu_cmd_set_scanout_blob(struct gpu_device *device, struct gpu_request 
 uint32_t gpu_cmd_resource_flush(struct gpu_device *device, struct gpu_request *request);
 uint32_t gpu_cmd_update_cursor(struct gpu_device *device, struct gpu_request *request);
 uint32_t gpu_cmd_move_cursor(struct gpu_device *device, struct gpu_request *request);
+
+uint32_t gpu_cmd_ctx_create(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_ctx_destroy(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_ctx_detach_resource(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_create_3d(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_transfer_to_host_3d(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_transfer_from_host_3d(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_submit_3d(struct gpu_device *device, struct gpu_request *request);
+
+/* The capset of this id; false: it is not offered. */
+bool gpu_find_capset(struct gpu_device *device, uint32_t id, struct render_capset *capset);
+
+/* Ends all contexts. */
+void gpu_destroy_contexts(struct gpu_device *device);
+
+/* The pixels of an image changed: its shadow, if it has one, follows. Returns OK_NODATA or an error. */
+uint32_t gpu_update_shadow(struct gpu_device *device, const struct gpu_request *request,
+	struct gpu_resource *resource, const struct rect *rect);
 
 /* The guest is wrong: logs it (debug, "COMMAND: ...") and returns `response`. */
 uint32_t gpu_guest_error(struct gpu_device *device, const struct gpu_request *request,

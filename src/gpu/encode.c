@@ -44,6 +44,14 @@ void encode_uuid(union gpu_response *response, const uint8_t uuid[static WIRE_UU
 	memcpy(response->uuid.uuid, uuid, WIRE_UUID_SIZE);
 }
 
+void encode_capset_info(union gpu_response *response, const struct render_capset *capset)
+{
+	response->capset_info.capset_id = htole32(capset->id);
+	response->capset_info.capset_max_version = htole32(capset->max_version);
+	response->capset_info.capset_max_size = htole32(capset->max_size);
+	response->capset_info.padding = 0;
+}
+
 static size_t response_size(uint32_t type)
 {
 	switch (type) {
@@ -53,6 +61,8 @@ static size_t response_size(uint32_t type)
 		return sizeof(struct virtio_gpu_resp_edid);
 	case VIRTIO_GPU_RESP_OK_RESOURCE_UUID:
 		return sizeof(struct virtio_gpu_resp_resource_uuid);
+	case VIRTIO_GPU_RESP_OK_CAPSET_INFO:
+		return sizeof(struct virtio_gpu_resp_capset_info);
 	default:
 		return sizeof(struct virtio_gpu_ctrl_hdr);
 	}

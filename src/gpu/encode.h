@@ -8,6 +8,7 @@
 
 #include "display/display.h"
 #include "gpu/device.h"
+#include "render/render_3d.h"
 
 /* The first `outputs` of the display; the others are off. */
 void encode_display_info(
@@ -16,6 +17,8 @@ void encode_display_info(
 void encode_edid(union gpu_response *response, const struct display_edid *edid);
 
 void encode_uuid(union gpu_response *response, const uint8_t uuid[static WIRE_UUID_SIZE]);
+
+void encode_capset_info(union gpu_response *response, const struct render_capset *capset);
 
 /*
  * The header of the answer to a request that begins with these bytes (NULL when it has no whole header),

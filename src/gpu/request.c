@@ -123,6 +123,9 @@ static void complete(struct gpu_device *device, struct gpu_request *request)
 	count_response(device, request);
 	request->response_len = encode_header(
 		&request->response, request->response_type, has_header ? request->bytes : NULL);
+	if (request->response_type == VIRTIO_GPU_RESP_OK_CAPSET) {
+		request->response_len += request->capset_size;
+	}
 	device->transport_ops->complete(device->transport, request);
 }
 

@@ -33,6 +33,7 @@ void gpu_view_unref(struct gpu_view *view); // NULL is fine
 enum gpu_resource_kind {
 	GPU_RESOURCE_IMAGE, // RESOURCE_CREATE_2D
 	GPU_RESOURCE_BLOB, // RESOURCE_CREATE_BLOB
+	GPU_RESOURCE_TEXTURE, // RESOURCE_CREATE_3D: of the second renderer
 };
 
 struct gpu_resource {
@@ -41,11 +42,14 @@ struct gpu_resource {
 	uint32_t id; // the guest's; not 0
 	uint32_t refs; // the table, and each request with an operation on it
 	enum gpu_resource_kind kind;
-	uint32_t width; // of an image, pixels
+	uint32_t width; // of an image or texture, pixels
 	uint32_t height;
-	uint32_t format; // DRM_FORMAT_*, of an image
+	uint32_t format; // DRM_FORMAT_*, of an image; of a texture 0 when it cannot be shown
+	uint32_t wire_format; // of an image: as the guest named it
 	uint64_t size; // of a blob, bytes
 	struct render_resource *render; // NULL after UNREF
+	struct render_resource
+		*shadow; // of an image, in the second renderer; NULL: no context has it
 	uint64_t charged; // bytes of the limits, backing's not counted
 	bool has_backing;
 	uint64_t backing_len; // bytes

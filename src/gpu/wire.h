@@ -21,6 +21,8 @@ enum wire_limits {
 	WIRE_EDID_SIZE = 1024, // bytes of the field edid
 	WIRE_UUID_SIZE = 16,
 	WIRE_ENTRIES_MAX = 16384, // of one scatter list: Linux and QEMU go no further
+	WIRE_CAPSET_MAX = 4096, // bytes of a capset's description: VirGL's has some 1500
+	WIRE_CONTEXT_NAME_SIZE = 64,
 };
 
 /* Not in the header of linux-libc-dev 6.1; 5.7.6.8 Device Operation: controlq, GET_CAPSET_INFO. */
@@ -50,5 +52,11 @@ static_assert(sizeof(struct virtio_gpu_get_capset_info) == 32, "GET_CAPSET_INFO"
 static_assert(sizeof(struct virtio_gpu_resp_capset_info) == 40, "GET_CAPSET_INFO answer");
 static_assert(sizeof(struct virtio_gpu_get_capset) == 32, "GET_CAPSET");
 static_assert(sizeof(struct virtio_gpu_update_cursor) == 56, "UPDATE_CURSOR");
+static_assert(sizeof(struct virtio_gpu_ctx_create) == 96, "CTX_CREATE");
+static_assert(sizeof(struct virtio_gpu_ctx_destroy) == 24, "CTX_DESTROY");
+static_assert(sizeof(struct virtio_gpu_ctx_resource) == 32, "CTX_ATTACH_RESOURCE");
+static_assert(sizeof(struct virtio_gpu_resource_create_3d) == 72, "RESOURCE_CREATE_3D");
+static_assert(sizeof(struct virtio_gpu_transfer_host_3d) == 72, "TRANSFER_TO_HOST_3D");
+static_assert(sizeof(struct virtio_gpu_cmd_submit) == 32, "SUBMIT_3D");
 
 #endif

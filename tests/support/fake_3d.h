@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SUPPORT_FAKE_3D_H
+#define SUPPORT_FAKE_3D_H
+
+/*
+ * A renderer of contexts and textures that draws nothing: it remembers what it was asked for, ends fences
+ * when it is told to, and can fail.
+ */
+
+#include "base/list.h"
+#include "render/render_impl.h"
+
+enum {
+	FAKE_FENCES = 64,
+	FAKE_CAPSET_SIZE = 300,
+};
+
+struct fake_3d {
+	struct renderer base;
+	struct memory *memory;
+	int fail; // -errno that the next operation returns, once; 0: none
+	uint32_t contexts; // alive
+	uint32_t textures; // alive
+	uint32_t attached; // pairs of context and texture, by count of calls
+	uint32_t submits;
+	uint32_t last_dword; // of the last stream
+	struct render_texture_info last_texture;
+	struct render_transfer_3d last_transfer;
+	uint32_t last_capset; // of the last context
+	uint32_t uploads;
+	struct rect last_upload;
+	uint64_t fences[FAKE_FENCES]; // tokens, oldest first
+	uint32_t fence_count;
+};
+
+/* Offers capsets 1 (version 1) and 2 (version 2), of FAKE_CAPSET_SIZE bytes. */
+struct fake_3d *fake_3d_create(
+	struct memory *memory, const struct render_listener_ops *listener, void *listener_data);
+
+/* The oldest `count` fences end, in order. */
+void fake_3d_end_fences(struct fake_3d *fake, uint32_t count);
+
+#endif

@@ -510,6 +510,14 @@ static int create_device(struct bridge *bridge)
 		return -ENOMEM;
 	}
 	gpu_device_set_renderer(bridge->device, renderer);
+	if (config->virgl) {
+		renderer = virgl_renderer_of(
+			config->virgl, bridge->memory, &gpu_device_render_listener, bridge->device);
+		if (!renderer) {
+			return -ENOMEM;
+		}
+		gpu_device_set_renderer_3d(bridge->device, renderer);
+	}
 	display = headless_display_create(&display_config);
 	if (!display) {
 		return -ENOMEM;

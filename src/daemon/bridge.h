@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "display/display.h"
 #include "gpu/device.h"
+#include "render/virgl/virgl.h"
 #include "vhost/session.h"
 
 struct bridge;
@@ -26,6 +27,7 @@ struct bridge_config {
 	uint32_t outputs; // of the own display, 1 to DISPLAY_OUTPUT_MAX
 	uint32_t width; // of each, pixels
 	uint32_t height;
+	struct virgl *virgl; // OpenGL for the guest, borrowed; NULL: a 2D device
 };
 
 /* The VM went: the front end hung up or broke the protocol. The bridge may be destroyed from here. */

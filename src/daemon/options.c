@@ -185,35 +185,65 @@ static int parse_display(struct options *options, const char *value, struct pars
 	return result;
 }
 
+static int parse_one_capset(struct options *options, const char *name, size_t len)
+{
+	static const char *const virgl[] = { "virgl", "virgl2" };
+
+	for (size_t i = 0; i < sizeof(virgl) / sizeof(virgl[0]); i++) {
+		if (strlen(virgl[i]) == len && memcmp(virgl[i], name, len) == 0) {
+			options->virgl = true;
+			return 0;
+		}
+	}
+	return -ENOTSUP;
+}
+
 static int parse_capset(struct options *options, const char *value, struct parse_error *error)
 {
-	(void)options;
+	const char *name = value;
+
 	if (!*value || strcmp(value, "none") == 0) {
 		return 0;
 	}
-	fail(error,
-		"cannot be offered: this build has no 3D renderer; leave --capset out for a 2D device");
-	return -ENOTSUP;
+	for (;;) {
+		size_t len = strcspn(name, ",");
+
+		if (parse_one_capset(options, name, len) < 0) {
+			fail(error,
+				"'%.*s' cannot be offered: this version has virgl and virgl2 (both "
+				"at once, whichever is named), and none",
+				(int)len, name);
+			return -ENOTSUP;
+		}
+		if (!name[len]) {
+			return 0;
+		}
+		name += len + 1;
+	}
 }
 
 static int parse_render_node(struct options *options, const char *value, struct parse_error *error)
 {
-	(void)options;
-	(void)value;
-	fail(error,
-		"no use for a render node: this build has no GL renderer; leave the option out for "
-		"a 2D device");
-	return -ENOTSUP;
+	(void)error;
+	options->render_node = value;
+	return 0;
 }
 
 static int parse_virgl(struct options *options, const char *value, struct parse_error *error)
 {
-	(void)options;
 	(void)value;
-	fail(error,
-		"VirGL cannot be offered: this build has no GL renderer; leave the option out for a "
-		"2D device");
-	return -ENOTSUP;
+	(void)error;
+	options->virgl = true;
+	return 0;
+}
+
+static int parse_allow_software(
+	struct options *options, const char *value, struct parse_error *error)
+{
+	(void)value;
+	(void)error;
+	options->allow_software = true;
+	return 0;
 }
 
 static int parse_name(struct options *options, const char *value, struct parse_error *error)
@@ -326,9 +356,11 @@ static const struct option_spec option_specs[] = {
 		"headless[,outputs=N][,mode=WIDTHxHEIGHT]: the display when the\n"
 		"VMM does not bring its own (1 output, 1280x800)",
 		parse_display },
-	{ "capset", "LIST", "3D protocols to offer (none); this build has none", parse_capset },
-	{ "virgl", NULL, "refused: this build has no GL renderer", parse_virgl },
-	{ "render-node", "PATH", "refused: this build has no GL renderer", parse_render_node },
+	{ "capset", "LIST", "3D protocols to offer: virgl, or none (the default)", parse_capset },
+	{ "virgl", NULL, "the same as --capset=virgl", parse_virgl },
+	{ "render-node", "PATH", "the GPU to draw with (one that is found)", parse_render_node },
+	{ "allow-software", NULL, "draw in software though --render-node is given",
+		parse_allow_software },
 	{ "poll-us", "N",
 		"look for more work for N microseconds after the last request\n"
 		"before sleeping (0)",
@@ -445,6 +477,13 @@ static int check_together(const struct options *options, int argc, char **argv, 
 		strcmp(options->socket_path, options->control_path) == 0) {
 		snprintf(error, OPTIONS_ERROR_SIZE,
 			"--socket-path and --control name the same file: give two");
+		return -EINVAL;
+	}
+	if (options->render_node && !options->virgl) {
+		snprintf(error, OPTIONS_ERROR_SIZE,
+			"--render-node=%s has no use for a 2D device: add --capset=virgl, or leave "
+			"it out",
+			options->render_node);
 		return -EINVAL;
 	}
 	return 0;

@@ -27,7 +27,10 @@ struct options {
 	const char *control_path; // NULL: no control socket
 	const char *name; // NULL: the socket file's name
 	enum log_level log_level;
-	struct bridge_config bridge;
+	bool virgl; // offer OpenGL
+	const char *render_node; // NULL: not given
+	bool allow_software;
+	struct bridge_config bridge; // virgl is set when the renderer was opened
 };
 
 #define OPTIONS_ERROR_SIZE 512

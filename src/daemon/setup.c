@@ -27,6 +27,7 @@ struct setup {
 	const struct options *options;
 	char name[OPTIONS_NAME_MAX + 1];
 	struct loop *loop;
+	struct virgl *virgl; // NULL: a 2D device
 	struct loop_signal *terminate;
 	struct loop_signal *interrupt;
 	struct endpoint endpoint;
@@ -171,14 +172,30 @@ static int open_loop(struct setup *setup)
 	return setup->terminate && setup->interrupt ? 0 : -ENOMEM;
 }
 
+/* Before any socket is there: what is asked for and impossible ends the start, early. */
+static int open_virgl(struct setup *setup)
+{
+	const struct virgl_config config = {
+		.render_node = setup->options->render_node,
+		.allow_software = setup->options->allow_software,
+	};
+
+	if (!setup->options->virgl) {
+		return 0;
+	}
+	setup->virgl = virgl_open(setup->loop, &config);
+	return setup->virgl ? 0 : -ENODEV;
+}
+
 static int open_server(struct setup *setup)
 {
-	const struct server_config config = {
+	struct server_config config = {
 		.name = setup->name,
 		.once = setup->options->once,
 		.bridge = setup->options->bridge,
 	};
 
+	config.bridge.virgl = setup->virgl;
 	setup->server = server_create(setup->loop, &config, handle_ended, setup);
 	return setup->server ? 0 : -ENOMEM;
 }
@@ -198,17 +215,21 @@ static void log_offer(const struct setup *setup)
 {
 	const struct bridge_config *bridge = &setup->options->bridge;
 
-	log_info(
-		"%s %s: 2D; display headless, %u output%s of %ux%u, unless the VMM brings its own; "
-		"not offered: 3D (this build has no GL or Vulkan renderer)",
+	log_info("%s %s: 2D%s%s; display headless, %u output%s of %ux%u, unless the VMM brings its "
+		 "own; not offered: %sVulkan (this version has no renderer for it)",
 		PROJECT_VERSION, setup->endpoint.listening ? "listens" : "serves one VM",
-		bridge->outputs, bridge->outputs == 1 ? "" : "s", bridge->width, bridge->height);
+		setup->virgl ? ", " : "", setup->virgl ? virgl_description(setup->virgl) : "",
+		bridge->outputs, bridge->outputs == 1 ? "" : "s", bridge->width, bridge->height,
+		setup->virgl ? "" : "OpenGL (--capset=virgl), ");
 }
 
 static int open_all(struct setup *setup)
 {
 	int result = open_loop(setup);
 
+	if (result == 0) {
+		result = open_virgl(setup);
+	}
 	if (result == 0) {
 		result = open_endpoint(setup);
 	}
@@ -232,6 +253,7 @@ static void close_all(struct setup *setup)
 	server_destroy(setup->server);
 	endpoint_finish(&setup->control_endpoint);
 	endpoint_finish(&setup->endpoint);
+	virgl_close(setup->virgl);
 	loop_remove_signal(setup->terminate);
 	loop_remove_signal(setup->interrupt);
 	loop_destroy(setup->loop);

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import daemonlib
+from daemonlib import wait_for
 
 MAN = Path(__file__).resolve().parents[2] / "docs" / "man"
 
@@ -23,11 +24,21 @@ class Answers(daemonlib.DaemonTest):
         self.assertIn("--socket-path=PATH", out)
         self.assertLess(max(map(len, out.splitlines())), 100)
 
-    def test_capabilities_are_those_of_a_2d_device(self):
+    def test_capabilities_are_those_of_this_host(self):
         status, out, log = self.run_daemon("--print-capabilities")
         self.assertEqual((status, log), (0, ""))
+        answer = json.loads(out)
+        self.assertEqual(answer["type"], "gpu")
         # libvirt passes over a back end without the list.
-        self.assertEqual(json.loads(out), {"type": "gpu", "features": []})
+        if "virgl" in answer["features"]:
+            daemon = self.start_listening("--virgl", ready=None)
+            wait_for("a start or a reason", lambda: re.search("listens|cannot be", daemon.log))
+            # The library can be loaded; what it may lack is a driver.
+            self.assertNotIn("VirGL cannot be offered: lib", daemon.log)
+        else:
+            self.assertEqual(answer["features"], [])
+            self.assert_refused([f"--socket-path={self.socket_path}", "--virgl"],
+                                "cannot be offered", status=1)
 
     def test_capabilities_ignore_other_options(self):
         status, out, _ = self.run_daemon("--fd=3", "--nonsense", "--print-capabilities", "--virgl")
@@ -65,17 +76,22 @@ class Refusals(daemonlib.DaemonTest):
         self.assert_refused(["--socket-path=a", "--fd=3"], "--socket-path and --fd")
 
     def test_render_node(self):
-        self.assert_refused([f"--socket-path={self.socket_path}", "--render-node=/dev/dri/x"],
-                            "--render-node=/dev/dri/x", "no GL renderer", status=1)
+        node = "--render-node=/dev/dri/x"
+        self.assert_refused([f"--socket-path={self.socket_path}", node], node, "2D device")
         self.assertFalse(Path(self.socket_path).exists())
 
-    def test_virgl(self):
-        self.assert_refused([f"--socket-path={self.socket_path}", "--virgl"],
-                            "--virgl", "no GL renderer", status=1)
+    def test_render_node_that_is_not_there(self):
+        """Asked for a GPU, the daemon never draws with something else: it says what is there."""
+        status, _, log = self.run_daemon(f"--socket-path={self.socket_path}", "--virgl",
+                                         "--render-node=/dev/dri/x")
+        self.assertEqual(status, 1)
+        self.assertRegex(log, "VirGL cannot be offered|cannot open render node /dev/dri/x: No such "
+                              "file or directory \\(have: ")
+        self.assertFalse(Path(self.socket_path).exists())
 
     def test_capset(self):
         self.assert_refused([f"--socket-path={self.socket_path}", "--capset=venus"],
-                            "--capset=venus", "no 3D renderer", status=1)
+                            "--capset=venus", "'venus' cannot be offered", status=1)
 
     def test_display(self):
         self.assert_refused(["--display=headless,outputs=99"], "outputs=99", "1 to 16")

@@ -211,11 +211,20 @@ static void impossible_features_are_refused_with_a_reason(void **state)
 
 	(void)state;
 	parsed = parse("--virgl", NULL);
-	assert_refused(&parsed, -ENOTSUP, "--virgl", "no GL renderer", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(parsed.options.virgl);
+	parsed = parse("--capset=virgl,virgl2", "--render-node=/dev/dri/renderD128",
+		"--allow-software", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(parsed.options.virgl && parsed.options.allow_software);
+	assert_string_equal(parsed.options.render_node, "/dev/dri/renderD128");
 	parsed = parse("--render-node=/dev/dri/renderD128", NULL);
-	assert_refused(&parsed, -ENOTSUP, "--render-node=/dev/dri/renderD128", "no GL", NULL);
+	assert_refused(&parsed, -EINVAL, "--render-node=/dev/dri/renderD128", "2D device", NULL);
 	parsed = parse("--capset=virgl2,venus", NULL);
-	assert_refused(&parsed, -ENOTSUP, "--capset=virgl2,venus", "no 3D renderer", NULL);
+	assert_refused(
+		&parsed, -ENOTSUP, "--capset=virgl2,venus", "'venus' cannot be offered", NULL);
+	parsed = parse("--capset=virgl,", NULL);
+	assert_refused(&parsed, -ENOTSUP, "--capset=virgl,", "'' cannot be offered", NULL);
 	parsed = parse("--capset=none", NULL);
 	assert_int_equal(parsed.result, 0);
 	parsed = parse("--capset=", NULL);

@@ -16,6 +16,8 @@ from .daemon import Daemon
 from .say import VmError
 
 DIALECTS = ("vmm", "own")
+# The same with a daemon that offers OpenGL.
+GL_DIALECTS = ("vmm-gl", "own-gl")
 REFERENCE = "reference"
 OUTPUTS = 2
 MODE = (1280, 800)
@@ -39,7 +41,8 @@ def expect_same(got, wanted, what):
 
 class Bench:
     def __init__(self, dialect, build, accel, keep=False):
-        self.dialect = dialect
+        self.gl = dialect.endswith("-gl")
+        self.dialect = dialect.removesuffix("-gl")
         self.build = build
         self.accel = accel
         self.keep = keep
@@ -55,6 +58,8 @@ class Bench:
         options = []
         if self.dialect == "own":
             options = ["--display", f"headless,outputs={OUTPUTS},mode={MODE[0]}x{MODE[1]}"]
+        if self.gl:
+            options.append("--capset=virgl")
         if self.dialect != REFERENCE:
             self.daemon = Daemon(self.build, self.work, *options, name=f"test-{self.dialect}")
 

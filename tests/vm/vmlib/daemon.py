@@ -103,6 +103,11 @@ class Daemon:
     def log_tail(self, lines=12):
         return f"-- daemon ({self.log_path}):\n" + "\n".join(self.log().splitlines()[-lines:])
 
+    def description(self):
+        """What the daemon said of its GL renderer at its start; empty without one."""
+        return next((line.split("VirGL on ", 1)[1].split("; display", 1)[0]
+                     for line in self.log().splitlines() if "VirGL on " in line), "")
+
     def need_alive(self):
         if not self.alive():
             raise VmError(f"the daemon ended with status {self.process.returncode}\n"

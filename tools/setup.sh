@@ -8,8 +8,8 @@
 #	tools/setup.sh [-y] GROUP...           install what is missing (as root or with sudo)
 #	tools/setup.sh --no-install GROUP...   print the command and stop, status 3 if it is needed
 #
-# Groups: build (the programs), check (what ./check needs beyond that), vm (guests: ./demo and
-# tests/vm), arm64 (the cross build and its tests), libvirt (its test). APT's sources are never
+# Groups: build (the programs), gl (OpenGL in them), check (what ./check needs beyond that), vm (guests:
+# ./demo and tests/vm), arm64 (the cross build and its tests), libvirt (its test). APT's sources are never
 # changed; package names are those of Debian 12 and 13.
 set -eu
 
@@ -23,6 +23,10 @@ packages() {
 		# clang-format is pinned: see tools/check-format. libclang-rt-dev: clang's sanitizers.
 		echo libcmocka-dev clang libclang-rt-dev clang-format-19 shellcheck python3 git
 		;;
+	gl)
+		# The headers, the library, and Mesa's drivers, of which one draws in software.
+		echo libvirglrenderer-dev libegl-dev libvirglrenderer1 libegl1 libgl1-mesa-dri
+		;;
 	arm64)
 		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 		;;
@@ -33,7 +37,7 @@ packages() {
 		echo python3 e2fsprogs tar debian-archive-keyring ca-certificates
 		;;
 	*)
-		echo "tools/setup.sh: no group is named '$1' (build, check, vm, arm64, libvirt)" >&2
+		echo "tools/setup.sh: no group is named '$1' (build, gl, check, vm, arm64, libvirt)" >&2
 		exit 2
 		;;
 	esac

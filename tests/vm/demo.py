@@ -29,6 +29,7 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--is-cached", action="store_true")
     parser.add_argument("--live", action="store_true")
+    parser.add_argument("--gl", action="store_true")
     parser.add_argument("--dialect", choices=("vmm", "own"), default="vmm")
     parser.add_argument("--build", default="build")
     parser.add_argument("--output", default="demo.png")
@@ -45,7 +46,9 @@ def choose_accelerator(root, guest):
 def start(given, work, root, guest, accel):
     """Returns the daemon and the guest, which answers."""
     options = ["--display", f"headless,outputs=1,mode={MODE[0]}x{MODE[1]}"]
-    daemon = Daemon(given.build, work, *(options if given.dialect == "own" else []), name="demo")
+    options = options if given.dialect == "own" else []
+    options += ["--capset=virgl"] if given.gl else []
+    daemon = Daemon(given.build, work, *options, name="demo")
     try:
         device = (vm.own_display if given.dialect == "own" else vm.vmm_display)(daemon.socket)
         machine = vm.Vm(root, guest, work, accel, vm.input_devices() + device)
@@ -55,9 +58,9 @@ def start(given, work, root, guest, accel):
     return daemon, machine
 
 
-def take_picture(daemon, machine, path):
+def take_picture(daemon, machine, path, options=""):
     """Start the desktop and write what the daemon has of it once a client's window is there."""
-    machine.check(f"vm-desktop -- {CLIENTS}", timeout=DESKTOP_SECONDS)
+    machine.check(f"vm-desktop {options} -- {CLIENTS}", timeout=DESKTOP_SECONDS)
     deadline = time.monotonic() + DESKTOP_SECONDS
     # Where a person would put the pointer: it makes weston show its cursor.
     machine.move_pointer(0.78, 0.3)
@@ -101,6 +104,10 @@ def print_proof(given, daemon, machine, got):
     print("    clients:", machine.check(
         "for exe in /proc/[0-9]*/exe; do readlink $exe; done | sed -n 's#.*/\\(weston.*\\)#\\1#p' | "
         "sort -u | tr '\\n' ' '").strip())
+    if given.gl:
+        print("    drawn by:", machine.check(
+            "sed -n 's/.*GL renderer: //p' /run/weston.log | head -n 1").strip())
+        print("    on the host:", daemon.description())
     print()
     print("What the daemon counted (virtio-gpu-ctl stats):")
     print(daemon.ctl("stats"))
@@ -133,7 +140,8 @@ def run(given, work):
             seconds = machine.wait_ready()
         say(f"the guest is up after {seconds:.0f} s")
         with step("weston and its clients start"):
-            got = take_picture(daemon, machine, Path(given.output))
+            got = take_picture(daemon, machine, Path(given.output),
+                               "--renderer=gl" if given.gl else "")
         print_proof(given, daemon, machine, got)
         if given.live:
             stay(daemon, machine)

@@ -18,7 +18,8 @@ SANITIZED_GUEST_TESTS = ("desktop",)
 
 def _configure(run, name, *options, compiler=None):
     folder = run.build(name)
-    words = ["meson", "setup", folder, run.root, "-Dtests=enabled", "-Dwerror=true", *options]
+    words = ["meson", "setup", folder, run.root, "-Dtests=enabled", "-Dwerror=true",
+             "-Dvirgl=enabled", *options]
     if (folder / "build.ninja").exists():
         words.insert(2, "--reconfigure")
     run.command(*words, env={"CC": compiler} if compiler else {})

@@ -230,9 +230,14 @@ static uint32_t check_transfer(struct gpu_device *device, const struct gpu_reque
 static void handle_transfer_ended(
 	struct gpu_device *device, struct gpu_request *request, int result)
 {
-	(void)device;
-	(void)result;
-	request->resource->busy--;
+	const struct gpu_transfer_2d command = decode_transfer_2d(request->bytes);
+	struct gpu_resource *resource = request->resource;
+
+	resource->busy--;
+	if (result == 0 && resource->render) {
+		request->response_type = gpu_update_shadow(
+			device, request, resource, &command.rect);
+	}
 }
 
 static uint32_t transfer(struct gpu_device *device, struct gpu_request *request,

@@ -189,7 +189,8 @@ static uint32_t run_request(struct gpu_device *device, struct gpu_request *reque
 /*
  * 5.7.6.7: with a fence, the answer says that the work is done. Drivers take it for the word that all
  * earlier fences of the timeline are done as well, so once there are contexts the commands without a GPU
- * wait their turn, too. An error is answered at once.
+ * wait their turn, too. An error is answered at once. (What a renderer in another process has not ended
+ * yet, and that there is none today, would need its fence after its end.)
  */
 static void fence(struct gpu_device *device, struct gpu_request *request)
 {

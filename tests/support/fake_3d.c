@@ -209,7 +209,9 @@ static int create_fence(struct renderer *renderer, uint64_t token)
 	if (error < 0) {
 		return error;
 	}
-	assert(fake->fence_count < FAKE_FENCES);
+	if (fake->fence_count == FAKE_FENCES) {
+		return -ENOMEM;
+	}
 	fake->fences[fake->fence_count++] = token;
 	return RENDER_PENDING;
 }

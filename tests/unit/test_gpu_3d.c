@@ -16,10 +16,10 @@ struct test {
 	struct fake_3d *fake;
 };
 
-static int setup_with(void **state, uint64_t max_memory)
+static int setup_with(void **state, enum renderer_kind kind, uint64_t max_memory)
 {
 	static struct test test;
-	const struct fixture_config config = { .kind = RENDERER_SOFT, .max_memory = max_memory };
+	const struct fixture_config config = { .kind = kind, .max_memory = max_memory };
 
 	test.fixture = fixture_create(&config);
 	test.fake = fake_3d_create(
@@ -32,12 +32,18 @@ static int setup_with(void **state, uint64_t max_memory)
 
 static int setup(void **state)
 {
-	return setup_with(state, 0);
+	return setup_with(state, RENDERER_SOFT, 0);
 }
 
 static int setup_small(void **state)
 {
-	return setup_with(state, 4u << 20);
+	return setup_with(state, RENDERER_SOFT, 4u << 20);
+}
+
+/* Images in another process: transfers end later. */
+static int setup_remote(void **state)
+{
+	return setup_with(state, RENDERER_REMOTE, 0);
 }
 
 static int teardown(void **state)
@@ -472,6 +478,8 @@ int main(void)
 		TEST(what_cannot_be_shown_is_not),
 		cmocka_unit_test_setup_teardown(textures_are_charged, setup_small, teardown),
 		TEST(images_get_a_shadow),
+		{ "images_get_a_shadow (remote)", images_get_a_shadow, setup_remote, teardown,
+			NULL },
 		TEST(fences_keep_their_order),
 		TEST(late_fences_after_a_reset_fall_away),
 		TEST(features_must_be_taken),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command decoder and the device behind it: an input is a script of commands, answers of the display
- * and of a renderer that ends late, and resets. After each script all must have been answered exactly
+ * and of a renderer that ends late, 3D commands and fences of a second one, and resets. After each script all must have been answered exactly
  * once, and nothing held.
  *
  * How an input is read: one byte says what to do (enum step), then come its numbers. A small number is
@@ -18,6 +18,7 @@
 #include "render/render_impl.h"
 #include "render/soft/soft.h"
 #include "support/array_memory.h"
+#include "support/fake_3d.h"
 #include "support/fake_display.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -26,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define RAM_ADDR    UINT64_C(0x10000)
 #define RAM_SIZE    (256u << 10)
 #define RAM_REGIONS 8u // that touch
-#define MAX_MEMORY  (1u << 20)
+#define MAX_MEMORY  (4u << 20)
 #define STEPS_MAX   2000
 
 /* The input */
@@ -242,6 +243,7 @@ struct script {
 	struct memory *memory;
 	struct gpu_device *device;
 	struct late_renderer *renderer;
+	struct fake_3d *renderer_3d;
 	struct fake_display *display;
 	struct ticket *tickets[STEPS_MAX];
 	size_t ticket_count;
@@ -374,6 +376,64 @@ static void submit_command(struct script *script, struct input *input)
 	submit(script, is_cursor ? WIRE_CURSOR_QUEUE : WIRE_CONTROL_QUEUE, bytes, len);
 }
 
+static const struct {
+	uint32_t type;
+	size_t size;
+} commands_3d[] = {
+	{ VIRTIO_GPU_CMD_CTX_CREATE, 96 },
+	{ VIRTIO_GPU_CMD_CTX_DESTROY, 24 },
+	{ VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, 32 },
+	{ VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, 32 },
+	{ VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, 72 },
+	{ VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 72 },
+	{ VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, 72 },
+	{ VIRTIO_GPU_CMD_SUBMIT_3D, 32 },
+};
+
+/* A 3D command of the right length; a stream's length mostly fits. */
+static void submit_3d(struct script *script, struct input *input)
+{
+	size_t row = take_byte(input) % (sizeof(commands_3d) / sizeof(commands_3d[0]));
+	bool is_stream = commands_3d[row].type == VIRTIO_GPU_CMD_SUBMIT_3D;
+	size_t fixed = commands_3d[row].size;
+	uint32_t tail = is_stream ? take_byte(input) % 8 * 4 : 0;
+	struct virtio_gpu_ctrl_hdr header = {
+		.type = htole32(commands_3d[row].type),
+		.flags = htole32(take_byte(input)),
+		.ctx_id = htole32(take_byte(input) % 6),
+	};
+	uint8_t *bytes = calloc(1, fixed + tail);
+
+	assert(bytes);
+	memcpy(bytes, &header, sizeof(header));
+	for (size_t i = sizeof(header); i < fixed; i += 4) {
+		uint32_t field = htole32(take_number(input));
+
+		memcpy(bytes + i, &field, sizeof(field));
+	}
+	if (is_stream && take_byte(input) < 0xe0) {
+		const uint32_t fitting[2] = { htole32(tail), 0 };
+
+		memcpy(bytes + sizeof(header), fitting, sizeof(fitting));
+	}
+	submit(script, WIRE_CONTROL_QUEUE, bytes, fixed + tail);
+}
+
+/* Fences end, or the next operation of the 3D renderer fails. */
+static void end_fences(struct script *script, struct input *input)
+{
+	static const int failures[] = { -EINVAL, -ENOMEM, -EIO };
+	uint8_t choice = take_byte(input);
+
+	if (choice < 0xe0) {
+		uint32_t count = choice % (script->renderer_3d->fence_count + 1);
+
+		fake_3d_end_fences(script->renderer_3d, count);
+	} else {
+		script->renderer_3d->fail = failures[choice % 3];
+	}
+}
+
 static void take_picture(struct script *script, struct input *input)
 {
 	uint8_t choice = take_byte(input);
@@ -411,6 +471,8 @@ enum step {
 	STEP_RESET,
 	STEP_NEW_DISPLAY,
 	STEP_FEATURES,
+	STEP_3D,
+	STEP_END_FENCES,
 	STEP_COUNT,
 };
 
@@ -444,9 +506,15 @@ static void do_step(struct script *script, struct input *input)
 		set_display(script, input);
 		break;
 	case STEP_FEATURES:
-		gpu_device_set_features(script->device, take_byte(input) ^ 0xfu);
+		gpu_device_set_features(script->device, take_byte(input) ^ 0x1fu);
 		gpu_device_clear_events(script->device, take_byte(input));
 		fake_display_change_modes(script->display);
+		break;
+	case STEP_3D:
+		submit_3d(script, input);
+		break;
+	case STEP_END_FENCES:
+		end_fences(script, input);
 		break;
 	default:
 		submit_command(script, input);
@@ -470,6 +538,9 @@ static void begin_script(struct script *script)
 	script->device = gpu_device_create(&config, script->memory, &transport_ops, script);
 	script->renderer = create_late(script->memory, script->device);
 	gpu_device_set_renderer(script->device, &script->renderer->base);
+	script->renderer_3d = fake_3d_create(
+		script->memory, &gpu_device_render_listener, script->device);
+	gpu_device_set_renderer_3d(script->device, &script->renderer_3d->base);
 	script->display = fake_display_create(true);
 	gpu_device_set_display(script->device, &script->display->base);
 	gpu_device_set_features(script->device, UINT64_MAX);

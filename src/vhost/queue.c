@@ -371,23 +371,21 @@ static int take_vring_fd(struct vhost_message *message, int *fd)
 	return 0;
 }
 
-static struct vhost_queue *find_vring(
-	struct vhost_session *session, const struct vhost_message *message)
+/* The queue that SET_VRING_KICK, CALL or ERR names, and its descriptor or -1. Returns 0 or -errno. */
+static int take_vring(struct vhost_session *session, struct vhost_message *message,
+	struct vhost_queue **queue, int *fd)
 {
-	return find_queue(session, message, message->payload.u64 & VHOST_VRING_INDEX_MASK);
+	*queue = find_queue(session, message, message->payload.u64 & VHOST_VRING_INDEX_MASK);
+	return *queue ? take_vring_fd(message, fd) : -EINVAL;
 }
 
 /* Without a descriptor the ring would have to be polled for ever, which is not done. */
 int vhost_handle_set_vring_kick(struct vhost_session *session, struct vhost_message *message)
 {
-	struct vhost_queue *queue = find_vring(session, message);
+	struct vhost_queue *queue;
 	int fd;
-	int error;
+	int error = take_vring(session, message, &queue, &fd);
 
-	if (!queue) {
-		return -EINVAL;
-	}
-	error = take_vring_fd(message, &fd);
 	if (error < 0) {
 		return error;
 	}
@@ -403,14 +401,10 @@ int vhost_handle_set_vring_kick(struct vhost_session *session, struct vhost_mess
 
 int vhost_handle_set_vring_call(struct vhost_session *session, struct vhost_message *message)
 {
-	struct vhost_queue *queue = find_vring(session, message);
+	struct vhost_queue *queue;
 	int fd;
-	int error;
+	int error = take_vring(session, message, &queue, &fd);
 
-	if (!queue) {
-		return -EINVAL;
-	}
-	error = take_vring_fd(message, &fd);
 	if (error < 0) {
 		return error;
 	}
@@ -425,14 +419,10 @@ int vhost_handle_set_vring_call(struct vhost_session *session, struct vhost_mess
 
 int vhost_handle_set_vring_err(struct vhost_session *session, struct vhost_message *message)
 {
-	struct vhost_queue *queue = find_vring(session, message);
+	struct vhost_queue *queue;
 	int fd;
-	int error;
+	int error = take_vring(session, message, &queue, &fd);
 
-	if (!queue) {
-		return -EINVAL;
-	}
-	error = take_vring_fd(message, &fd);
 	if (error < 0) {
 		return error;
 	}

@@ -2,6 +2,7 @@
 #include "render/render.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "render/render_impl.h"
 
@@ -82,4 +83,31 @@ struct frame *render_get_frame(
 	struct render_resource *resource, const struct render_blob_layout *layout)
 {
 	return resource->ops->get_frame(resource, layout);
+}
+
+int render_no_image(struct renderer *renderer, const struct render_image_info *info,
+	struct render_resource **resource)
+{
+	(void)renderer;
+	(void)info;
+	(void)resource;
+	return -ENOTSUP;
+}
+
+int render_no_blob(struct renderer *renderer, const struct render_blob_info *info,
+	struct render_resource **resource)
+{
+	(void)renderer;
+	(void)info;
+	(void)resource;
+	return -ENOTSUP;
+}
+
+int render_no_transfer(
+	struct render_resource *resource, const struct render_transfer *transfer, uint64_t token)
+{
+	(void)resource;
+	(void)transfer;
+	(void)token;
+	return -ENOTSUP;
 }

@@ -73,4 +73,12 @@ struct render_context {
 void render_resource_init(struct render_resource *resource, const struct render_resource_ops *ops,
 	struct renderer *renderer);
 
+/* Entries for a renderer that has no images, no blobs, or no 2D transfers: -ENOTSUP. */
+int render_no_image(struct renderer *renderer, const struct render_image_info *info,
+	struct render_resource **resource);
+int render_no_blob(struct renderer *renderer, const struct render_blob_info *info,
+	struct render_resource **resource);
+int render_no_transfer(
+	struct render_resource *resource, const struct render_transfer *transfer, uint64_t token);
+
 #endif

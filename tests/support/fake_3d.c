@@ -61,15 +61,6 @@ static int texture_detach_backing(struct render_resource *base, uint64_t token)
 	return 0;
 }
 
-static int texture_transfer_to_host(
-	struct render_resource *base, const struct render_transfer *transfer, uint64_t token)
-{
-	(void)base;
-	(void)transfer;
-	(void)token;
-	return -ENOTSUP;
-}
-
 static struct frame *texture_get_frame(
 	struct render_resource *base, const struct render_blob_layout *layout)
 {
@@ -93,7 +84,7 @@ static int texture_destroy(struct render_resource *base, uint64_t token)
 static const struct render_resource_ops texture_ops = {
 	.attach_backing = texture_attach_backing,
 	.detach_backing = texture_detach_backing,
-	.transfer_to_host = texture_transfer_to_host,
+	.transfer_to_host = render_no_transfer,
 	.get_frame = texture_get_frame,
 	.destroy = texture_destroy,
 };
@@ -230,24 +221,6 @@ static const struct render_3d_ops fake_3d_ops = {
 	.create_fence = create_fence,
 };
 
-static int create_no_image(struct renderer *renderer, const struct render_image_info *info,
-	struct render_resource **resource)
-{
-	(void)renderer;
-	(void)info;
-	(void)resource;
-	return -ENOTSUP;
-}
-
-static int create_no_blob(struct renderer *renderer, const struct render_blob_info *info,
-	struct render_resource **resource)
-{
-	(void)renderer;
-	(void)info;
-	(void)resource;
-	return -ENOTSUP;
-}
-
 static void destroy(struct renderer *renderer)
 {
 	struct fake_3d *fake = to_fake(renderer);
@@ -257,8 +230,8 @@ static void destroy(struct renderer *renderer)
 }
 
 static const struct render_ops fake_ops = {
-	.create_image = create_no_image,
-	.create_blob = create_no_blob,
+	.create_image = render_no_image,
+	.create_blob = render_no_blob,
 	.destroy = destroy,
 };
 

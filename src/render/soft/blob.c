@@ -105,15 +105,6 @@ static int blob_detach_backing(struct render_resource *base, uint64_t token)
 	return 0;
 }
 
-static int blob_transfer_to_host(
-	struct render_resource *base, const struct render_transfer *transfer, uint64_t token)
-{
-	(void)base;
-	(void)transfer;
-	(void)token;
-	return -ENOTSUP;
-}
-
 static struct frame *blob_get_frame(
 	struct render_resource *base, const struct render_blob_layout *layout)
 {
@@ -154,7 +145,7 @@ static int blob_destroy(struct render_resource *base, uint64_t token)
 static const struct render_resource_ops blob_ops = {
 	.attach_backing = blob_attach_backing,
 	.detach_backing = blob_detach_backing,
-	.transfer_to_host = blob_transfer_to_host,
+	.transfer_to_host = render_no_transfer,
 	.get_frame = blob_get_frame,
 	.destroy = blob_destroy,
 };

@@ -138,15 +138,6 @@ static int texture_detach_backing(struct render_resource *base, uint64_t token)
 	return 0;
 }
 
-static int texture_transfer_to_host(
-	struct render_resource *base, const struct render_transfer *transfer, uint64_t token)
-{
-	(void)base;
-	(void)transfer;
-	(void)token;
-	return -ENOTSUP;
-}
-
 static struct frame *texture_get_frame(
 	struct render_resource *base, const struct render_blob_layout *layout)
 {
@@ -188,7 +179,7 @@ static int texture_destroy(struct render_resource *base, uint64_t token)
 static const struct render_resource_ops texture_ops = {
 	.attach_backing = texture_attach_backing,
 	.detach_backing = texture_detach_backing,
-	.transfer_to_host = texture_transfer_to_host,
+	.transfer_to_host = render_no_transfer,
 	.get_frame = texture_get_frame,
 	.destroy = texture_destroy,
 };

@@ -130,25 +130,6 @@ static const struct render_3d_ops virgl_3d_ops = {
 	.create_fence = virgl_fence_create,
 };
 
-/* What CREATE_2D and guest blobs make belongs to the soft renderer. */
-static int create_no_image(struct renderer *renderer, const struct render_image_info *info,
-	struct render_resource **resource)
-{
-	(void)renderer;
-	(void)info;
-	(void)resource;
-	return -ENOTSUP;
-}
-
-static int create_no_blob(struct renderer *renderer, const struct render_blob_info *info,
-	struct render_resource **resource)
-{
-	(void)renderer;
-	(void)info;
-	(void)resource;
-	return -ENOTSUP;
-}
-
 static void destroy_device(struct renderer *renderer)
 {
 	struct virgl_device *device = virgl_device_of(renderer);
@@ -158,9 +139,10 @@ static void destroy_device(struct renderer *renderer)
 	free(device);
 }
 
+/* What CREATE_2D and guest blobs make belongs to the soft renderer. */
 static const struct render_ops virgl_ops = {
-	.create_image = create_no_image,
-	.create_blob = create_no_blob,
+	.create_image = render_no_image,
+	.create_blob = render_no_blob,
 	.destroy = destroy_device,
 };
 

@@ -376,8 +376,8 @@ static void answers_are_clipped(void **state)
 	struct fe_gpu_answer answer;
 
 	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
-		assert_true(fe_gpu_submit(test->gpu, CONTROL, &request, sizeof(request),
-				    rooms[i]) >= 0);
+		assert_true(fe_gpu_submit(
+				    test->gpu, CONTROL, &request, sizeof(request), rooms[i]) >= 0);
 		fe_gpu_flush(test->gpu, CONTROL);
 		assert_int_equal(fe_gpu_wait(test->gpu, CONTROL, &answer, 5000), 0);
 		assert_int_equal(answer.len, rooms[i]);
@@ -421,23 +421,21 @@ static void without_3d_there_is_none(void **state)
 		assert_int_equal(call(test, CONTROL, type, 96), ERR_UNSPEC);
 	}
 	for (uint32_t i = 0; i < 4; i++) {
-		assert_int_equal(
-			call_id(test, VIRTIO_GPU_CMD_GET_CAPSET_INFO, i), ERR_PARAMETER);
+		assert_int_equal(call_id(test, VIRTIO_GPU_CMD_GET_CAPSET_INFO, i), ERR_PARAMETER);
 		assert_int_equal(call_id(test, VIRTIO_GPU_CMD_GET_CAPSET, i), ERR_PARAMETER);
 	}
 	for (uint32_t memory = 0; memory < 5; memory++) {
-		assert_int_equal(
-			fe_gpu_create_blob(test->gpu, 9, memory, 0, 4096, &entry, 1),
+		assert_int_equal(fe_gpu_create_blob(test->gpu, 9, memory, 0, 4096, &entry, 1),
 			memory == VIRTIO_GPU_BLOB_MEM_GUEST ? OK : ERR_PARAMETER);
 	}
-	assert_int_equal(fe_gpu_create_blob(test->gpu, 8, VIRTIO_GPU_BLOB_MEM_GUEST, 0x80, 4096,
-				 &entry, 1),
+	assert_int_equal(
+		fe_gpu_create_blob(test->gpu, 8, VIRTIO_GPU_BLOB_MEM_GUEST, 0x80, 4096, &entry, 1),
 		ERR_PARAMETER);
 	assert_int_equal(
 		fe_gpu_create_blob(test->gpu, 8, VIRTIO_GPU_BLOB_MEM_GUEST, 0, 0, &entry, 1),
 		ERR_PARAMETER);
-	assert_int_equal(fe_gpu_create_blob(test->gpu, 8, VIRTIO_GPU_BLOB_MEM_GUEST, 0, 4097,
-				 &entry, 1),
+	assert_int_equal(
+		fe_gpu_create_blob(test->gpu, 8, VIRTIO_GPU_BLOB_MEM_GUEST, 0, 4097, &entry, 1),
 		ERR_PARAMETER); // more than its pages
 }
 
@@ -485,12 +483,10 @@ static void uuids_name_resources(void **state)
 
 	assert_int_equal(create(test, 1, 8, 8), OK);
 	assert_int_equal(create(test, 2, 8, 8), OK);
-	assert_int_equal(
-		fe_gpu_assign_uuid(test->gpu, 1, first), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
+	assert_int_equal(fe_gpu_assign_uuid(test->gpu, 1, first), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
 	assert_int_equal(
 		fe_gpu_assign_uuid(test->gpu, 2, second), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
-	assert_int_equal(
-		fe_gpu_assign_uuid(test->gpu, 1, again), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
+	assert_int_equal(fe_gpu_assign_uuid(test->gpu, 1, again), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
 	assert_memory_equal(first, again, WIRE_UUID_SIZE);
 	assert_memory_not_equal(first, second, WIRE_UUID_SIZE);
 }
@@ -503,8 +499,8 @@ static void own_display_tells_of_itself(void **state)
 	struct virtio_gpu_resp_edid edid;
 	uint8_t sum = 0;
 
-	assert_int_equal(fe_gpu_get_display_info(test->gpu, &info),
-		VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	assert_int_equal(
+		fe_gpu_get_display_info(test->gpu, &info), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
 	assert_int_equal(info.pmodes[0].enabled, 1);
 	assert_int_equal(info.pmodes[0].r.width, 1280);
 	assert_int_equal(info.pmodes[0].r.height, 800);
@@ -533,8 +529,8 @@ static void vmms_display_is_passed_through(void **state)
 	for (size_t i = 0; i < 256; i++) {
 		display->edid.edid[i] = (uint8_t)(i * 7);
 	}
-	assert_int_equal(fe_gpu_get_display_info(test->gpu, &info),
-		VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	assert_int_equal(
+		fe_gpu_get_display_info(test->gpu, &info), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
 	assert_memory_equal(info.pmodes, display->info.pmodes, sizeof(info.pmodes));
 	assert_int_equal(fe_gpu_get_edid(test->gpu, 3, &edid), VIRTIO_GPU_RESP_OK_EDID);
 	assert_int_equal(edid.size, 256);

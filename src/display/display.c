@@ -6,7 +6,7 @@
 void display_init(struct display *display, const struct display_ops *ops)
 {
 	assert(ops->name && ops->query_info && ops->query_edid && ops->set_frame && ops->flush &&
-		ops->set_cursor && ops->move_cursor && ops->resize && ops->destroy);
+		ops->set_cursor && ops->move_cursor && ops->resize && ops->pause && ops->destroy);
 	*display = (struct display){ .ops = ops };
 }
 
@@ -79,4 +79,9 @@ void display_move_cursor(struct display *display, uint32_t output, uint32_t x, u
 int display_resize(struct display *display, uint32_t output, uint32_t width, uint32_t height)
 {
 	return display->ops->resize(display, output, width, height);
+}
+
+void display_pause(struct display *display, bool paused)
+{
+	display->ops->pause(display, paused);
 }

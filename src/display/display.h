@@ -113,4 +113,10 @@ void display_move_cursor(struct display *display, uint32_t output, uint32_t x, u
  */
 int display_resize(struct display *display, uint32_t output, uint32_t width, uint32_t height);
 
+/*
+ * While paused nothing goes out (the VM is stopped, and its VMM must not be talked to), but for the rest of
+ * a message of which a part has gone. What is asked for meanwhile waits.
+ */
+void display_pause(struct display *display, bool paused);
+
 #endif

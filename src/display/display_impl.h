@@ -21,6 +21,7 @@ struct display_ops {
 		struct display *display, uint32_t output, const struct display_cursor *cursor);
 	void (*move_cursor)(struct display *display, uint32_t output, uint32_t x, uint32_t y);
 	int (*resize)(struct display *display, uint32_t output, uint32_t width, uint32_t height);
+	void (*pause)(struct display *display, bool paused);
 	void (*destroy)(struct display *display);
 };
 

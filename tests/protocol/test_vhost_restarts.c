@@ -546,6 +546,30 @@ static void test_display_stays_over_a_pause(void **state)
 	assert_int_equal(test->display->outputs[0].scanouts, 1); // it was not told again
 }
 
+/*
+ * vhost-user, Suspended device state: a display that reads again in the pause gets the rest of the message
+ * of which it has a part, and no other.
+ */
+static void test_display_hears_nothing_in_a_pause(void **state)
+{
+	struct test *test = *state;
+	const uint64_t *updates = &test->display->outputs[0].updates;
+	uint32_t bases[WIRE_QUEUE_COUNT];
+
+	start(test, FE_DIALECT_VMM);
+	make_large(test);
+	test->display->paused = true;
+	submit_large_flush(test);
+	submit_large_flush(test);
+	round_trip(test); // both were taken, and a part of the first is out
+	stop_rings(test, bases);
+	test->display->paused = false;
+	fe_display_settle(test->display, &test->gpu->pump, 50);
+	assert_true(*updates <= 1); // 0: the stop came before the turn's end
+	go_on_with_display(test, bases);
+	wait_for(test, updates, 2);
+}
+
 /* What it reads after the pause ends the fence. */
 static void test_fence_at_a_display_that_stays(void **state)
 {
@@ -572,6 +596,9 @@ static void test_fence_of_one_stopped_queue(void **state)
 	for (uint32_t i = 0; i < 50 && !pending; i++) {
 		start(test, FE_DIALECT_VMM);
 		make_large(test);
+		/* Its first kick starts the other queue: without it all would be stopped. */
+		assert_int_equal(
+			fe_gpu_move_cursor(test->gpu, 0, 1, 1, 0), VIRTIO_GPU_RESP_OK_NODATA);
 		clear_calls(test);
 		test->display->paused = true;
 		submit_large_flush(test);
@@ -1335,6 +1362,7 @@ int main(void)
 		TEST(fence_that_ends_in_a_pause),
 		TEST(fence_over_several_pauses),
 		TEST(display_stays_over_a_pause),
+		TEST(display_hears_nothing_in_a_pause),
 		TEST(fence_at_a_display_that_stays),
 		TEST(fence_of_one_stopped_queue),
 		TEST(no_traffic_in_a_pause),

@@ -1057,6 +1057,76 @@ static void small_updates_wait_for_room(void **state)
 	frame_unref(picture.frame);
 }
 
+/* How many whole messages lie there; they must be all that does. */
+static uint32_t count_messages(const struct peer *peer)
+{
+	struct vmm_header header;
+	uint32_t count = 0;
+	size_t at = 0;
+
+	while (at < peer->size) {
+		assert_true(peer->size - at >= sizeof(header));
+		memcpy(&header, peer->bytes + at, sizeof(header));
+		at += sizeof(header) + header.size;
+		count++;
+	}
+	assert_int_equal(at, peer->size);
+	return count;
+}
+
+/* vhost-user, Suspended device state: nothing is sent; what was asked for goes afterwards. */
+static void pause_keeps_all_back(void **state)
+{
+	struct peer *peer = *state;
+	struct picture picture = make_picture(64, 64, DRM_FORMAT_XRGB8888, 1);
+	struct display_cursor cursor = { NULL, 3, 4, 0, 0 };
+
+	start(peer);
+	show(peer, 0, picture.frame);
+	flush_all(peer, 0, picture.frame, 1);
+	display_pause(peer->display, true);
+	display_set_cursor(peer->display, 0, &cursor);
+	expect_nothing(peer);
+	display_pause(peer->display, false);
+	read_all(peer);
+	EXPECT(peer, VMM_SCANOUT, 0, 64, 64);
+	expect_update(peer, 0, 0, 0, 64, 64);
+	expect_pixels(peer, 0, 0, 64, 64, 1);
+	EXPECT(peer, VMM_CURSOR_POS_HIDE, 0, 3, 4);
+	expect_nothing(peer);
+	stop(peer);
+	frame_unref(picture.frame);
+}
+
+/* A message of which a part is out is finished, or a VMM that waits for its end would hang. */
+static void pause_ends_what_has_begun(void **state)
+{
+	static const uint32_t sizes[] = { 64, 300 }; // copied, and read when the socket takes it
+	struct peer *peer = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct picture picture = make_picture(sizes[i], sizes[i], DRM_FORMAT_XRGB8888, 1);
+		uint32_t before, all = 1 + 20; // SCANOUT, UPDATEs
+
+		start(peer);
+		make_small(peer);
+		show(peer, 0, picture.frame);
+		for (uint32_t n = 0; n < 20; n++) {
+			flush_all(peer, 0, picture.frame, n);
+		}
+		turn(peer); // as much as the socket takes: it ends within a message
+		display_pause(peer->display, true);
+		read_all(peer);
+		before = count_messages(peer);
+		assert_true(before >= 2 && before < all);
+		display_pause(peer->display, false);
+		read_all(peer);
+		assert_int_equal(count_messages(peer), all);
+		stop(peer);
+		frame_unref(picture.frame);
+	}
+}
+
 /* More flushes than any queue holds: merged rather than kept. */
 static void flushes_are_bounded(void **state)
 {
@@ -1610,6 +1680,8 @@ int main(void)
 		T(left_out_damage_is_owed),
 		T(copies_are_bounded),
 		T(small_updates_wait_for_room),
+		T(pause_keeps_all_back),
+		T(pause_ends_what_has_begun),
 		T(flushes_are_bounded),
 		T(unreadable_pixels_break_nothing),
 		T(questions_are_answered),

@@ -137,6 +137,12 @@ static void fake_destroy(struct display *display)
 	free(fake);
 }
 
+static void fake_pause(struct display *display, bool paused)
+{
+	(void)display;
+	(void)paused;
+}
+
 static const struct display_ops own_ops = {
 	.name = "fake",
 	.owns_outputs = true,
@@ -147,6 +153,7 @@ static const struct display_ops own_ops = {
 	.set_cursor = fake_set_cursor,
 	.move_cursor = fake_move_cursor,
 	.resize = fake_resize,
+	.pause = fake_pause,
 	.destroy = fake_destroy,
 };
 
@@ -160,6 +167,7 @@ static const struct display_ops vmm_ops = {
 	.set_cursor = fake_set_cursor,
 	.move_cursor = fake_move_cursor,
 	.resize = fake_resize,
+	.pause = fake_pause,
 	.destroy = fake_destroy,
 };
 

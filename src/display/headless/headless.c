@@ -137,6 +137,13 @@ static void headless_destroy(struct display *base)
 	free(display);
 }
 
+/* Nobody is talked to. */
+static void headless_pause(struct display *base, bool paused)
+{
+	(void)base;
+	(void)paused;
+}
+
 static const struct display_ops headless_ops = {
 	.name = "headless",
 	.owns_outputs = true,
@@ -147,6 +154,7 @@ static const struct display_ops headless_ops = {
 	.set_cursor = headless_set_cursor,
 	.move_cursor = headless_move_cursor,
 	.resize = headless_resize,
+	.pause = headless_pause,
 	.destroy = headless_destroy,
 };
 

@@ -341,13 +341,20 @@ static bool refill(struct vmm_display *display)
 	return !vmm_outbox_is_empty(&display->outbox);
 }
 
+/* While paused a message that is partly out is finished: a VMM that waits for its end would hang. */
+static bool may_send(struct vmm_display *display)
+{
+	return display->paused ? vmm_outbox_is_unfinished(&display->outbox) : refill(display);
+}
+
 /* Sends until the socket or the turn is full, or nothing is left. Returns the bytes taken, or -errno. */
 static ssize_t send_turn(struct vmm_display *display, bool *full)
 {
 	size_t taken = 0;
 
-	while (refill(display)) {
-		struct vmm_sent sent = vmm_outbox_send(&display->outbox, display->socket, TURN_MAX);
+	while (may_send(display)) {
+		struct vmm_sent sent = vmm_outbox_send(
+			&display->outbox, display->socket, TURN_MAX, display->paused);
 
 		if (sent.done) {
 			note_done(display, sent.done);

@@ -90,6 +90,7 @@ void vmm_outbox_clear_bytes(struct vmm_outbox *outbox)
 {
 	outbox->start = 0;
 	outbox->end = 0;
+	outbox->message_left = 0;
 }
 
 static struct vmm_flush *first_flush(const struct vmm_outbox *outbox)
@@ -117,12 +118,31 @@ static size_t total(const struct iovec *iov, size_t count)
 	return size;
 }
 
+/* Copies are whole messages, one behind the other: their headers say where each ends. */
+static void advance_copies(struct vmm_outbox *outbox, size_t count)
+{
+	struct vmm_header header;
+
+	while (count > 0) {
+		size_t part;
+
+		if (outbox->message_left == 0) {
+			memcpy(&header, outbox->bytes + outbox->start, sizeof(header));
+			outbox->message_left = sizeof(header) + header.size;
+		}
+		part = count < outbox->message_left ? count : outbox->message_left;
+		outbox->message_left -= part;
+		outbox->start += part;
+		count -= part;
+	}
+}
+
 static struct vmm_flush *advance(
 	struct vmm_outbox *outbox, struct vmm_flush *flush, size_t copied, size_t count)
 {
 	size_t part = count < copied ? count : copied;
 
-	outbox->start += part;
+	advance_copies(outbox, part);
 	if (outbox->start == outbox->end) {
 		vmm_outbox_clear_bytes(outbox);
 	}
@@ -137,7 +157,14 @@ static struct vmm_flush *advance(
 	return flush;
 }
 
-struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t max)
+bool vmm_outbox_is_unfinished(const struct vmm_outbox *outbox)
+{
+	const struct vmm_flush *flush = first_flush(outbox);
+
+	return outbox->message_left > 0 || (flush && flush->sent > 0);
+}
+
+struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t max, bool finish)
 {
 	struct vmm_flush *flush = first_flush(outbox);
 	size_t copied = bytes_before(outbox, flush);
@@ -146,6 +173,11 @@ struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t ma
 	size_t count = 0;
 
 	assert(!vmm_outbox_is_empty(outbox));
+	assert(!finish || vmm_outbox_is_unfinished(outbox));
+	if (finish && outbox->message_left > 0) {
+		copied = outbox->message_left;
+		flush = NULL;
+	}
 	iov[0] = (struct iovec){ 0 };
 	if (copied > 0) {
 		iov[count++] = (struct iovec){ outbox->bytes + outbox->start, copied };

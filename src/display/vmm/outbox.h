@@ -32,6 +32,7 @@ struct vmm_outbox {
 	size_t start;
 	size_t end;
 	uint64_t appended; // bytes ever copied: the position of end
+	size_t message_left; // of the copied message at start, when a part of it is on the wire
 	struct list flushes; // vmm_flush.link, in order
 	uint32_t flush_count;
 	struct vmm_stripe stripe; // for the first flush, the only one that can be on the wire
@@ -75,7 +76,13 @@ struct vmm_sent {
 	struct vmm_flush *done; // removed; sent whole, or unreadable (then nothing of it was sent)
 };
 
-/* One sendmsg of at most about max bytes. The outbox must not be empty. */
-struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t max);
+/*
+ * One sendmsg of at most about max bytes. The outbox must not be empty. finish: no more than the message
+ * of which a part is on the wire, which there must be.
+ */
+struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t max, bool finish);
+
+/* Is a part of a message on the wire? */
+bool vmm_outbox_is_unfinished(const struct vmm_outbox *outbox);
 
 #endif

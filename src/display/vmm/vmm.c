@@ -256,6 +256,16 @@ static int vmm_resize(struct display *base, uint32_t output, uint32_t width, uin
 	return -ENOTSUP;
 }
 
+static void vmm_pause(struct display *base, bool paused)
+{
+	struct vmm_display *display = to_vmm(base);
+
+	display->paused = paused;
+	if (!paused) {
+		loop_deferred_schedule(display->turn_end);
+	}
+}
+
 static void vmm_destroy(struct display *base)
 {
 	struct vmm_display *display = to_vmm(base);
@@ -280,6 +290,7 @@ static const struct display_ops vmm_ops = {
 	.set_cursor = vmm_set_cursor,
 	.move_cursor = vmm_move_cursor,
 	.resize = vmm_resize,
+	.pause = vmm_pause,
 	.destroy = vmm_destroy,
 };
 

@@ -68,6 +68,7 @@ struct vmm_display {
 	struct list ended; // vmm_pending.link: flushes that are done, to be told
 	bool blocked; // the socket was full: waiting until it is writable
 	bool stalled;
+	bool paused;
 	struct loop_timer *stall_timer;
 	uint64_t progress_ns; // while blocked: when the socket took a byte last
 

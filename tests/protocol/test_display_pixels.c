@@ -77,8 +77,8 @@ static void flush(struct test *test, uint32_t id, struct virtio_gpu_rect rect, u
 	uint64_t updates)
 {
 	assert_int_equal(fe_gpu_resource_flush(test->gpu, id, rect), OK);
-	assert_int_equal(fe_display_wait(&test->gpu->pump,
-				 &test->display->outputs[output].updates, updates, TIMEOUT_MS),
+	assert_int_equal(fe_display_wait(&test->gpu->pump, &test->display->outputs[output].updates,
+				 updates, TIMEOUT_MS),
 		0);
 }
 
@@ -166,8 +166,7 @@ static void parts_are_transferred(void **state)
 			y < part.y + part.height;
 		uint32_t pattern = daemon_pattern(x, y);
 
-		assert_int_equal(
-			shown(test, 0, x, y), (inside ? ~pattern : pattern) & 0xffffff);
+		assert_int_equal(shown(test, 0, x, y), (inside ? ~pattern : pattern) & 0xffffff);
 	}
 }
 
@@ -226,8 +225,7 @@ static void scatter_lists_are_put_together(void **state)
 	const uint32_t total = WIDTH * HEIGHT * 4;
 
 	assert_true(second > 0);
-	assert_int_equal(
-		fe_session_add_mem_reg(&gpu->session, &gpu->memory.regions[second]), 0);
+	assert_int_equal(fe_session_add_mem_reg(&gpu->session, &gpu->memory.regions[second]), 0);
 	assert_int_equal(fe_gpu_create_2d(gpu, IMAGE, BGRX, WIDTH, HEIGHT), OK);
 	/* The first piece crosses the border; the others lie backwards behind it. */
 	for (uint64_t at = 500000; done < total; count++) {
@@ -252,8 +250,7 @@ static void scatter_lists_are_put_together(void **state)
 	flush(test, IMAGE, whole(), 0, 1);
 	expect_pattern(test, 0, 0, 0, WIDTH, HEIGHT);
 	/* The region goes, and with it nothing: a mapping keeps its pages. */
-	assert_int_equal(
-		fe_session_rem_mem_reg(&gpu->session, &gpu->memory.regions[second]), 0);
+	assert_int_equal(fe_session_rem_mem_reg(&gpu->session, &gpu->memory.regions[second]), 0);
 	transfer(test, IMAGE, whole(), 0);
 	flush(test, IMAGE, whole(), 0, 2);
 	expect_pattern(test, 0, 0, 0, WIDTH, HEIGHT);
@@ -288,7 +285,10 @@ static void lists_have_up_to_16384_entries(void **state)
 /* A guest's blob is read where it is, at the flush, by the stride and offset of SET_SCANOUT_BLOB. */
 static void blobs_are_shown_as_they_are(void **state)
 {
-	enum { STRIDE = 300, OFFSET = 52 };
+	enum {
+		STRIDE = 300,
+		OFFSET = 52
+	};
 	struct test *test = *state;
 	struct fe_gpu *gpu = test->gpu;
 	struct fe_span span = fe_memory_alloc(&gpu->memory, 16384, 4096);
@@ -304,9 +304,8 @@ static void blobs_are_shown_as_they_are(void **state)
 		.offsets = { OFFSET },
 	};
 
-	assert_int_equal(fe_gpu_create_blob(gpu, IMAGE, VIRTIO_GPU_BLOB_MEM_GUEST, 0, 16384,
-				 &entry, 1),
-		OK);
+	assert_int_equal(
+		fe_gpu_create_blob(gpu, IMAGE, VIRTIO_GPU_BLOB_MEM_GUEST, 0, 16384, &entry, 1), OK);
 	assert_int_equal(fe_gpu_set_scanout_blob(gpu, &command), OK);
 	for (uint32_t round = 0; round < 2; round++) {
 		for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
@@ -348,12 +347,10 @@ static void cursors_arrive_exactly(void **state)
 	struct test *test = *state;
 	const struct fe_display_cursor *cursor = &test->display->cursor;
 
-	daemon_make_image(
-		&test->daemon, IMAGE, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, 64, 64);
+	daemon_make_image(&test->daemon, IMAGE, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, 64, 64);
 	transfer(test, IMAGE, fe_rect(0, 0, 64, 64), 0);
 	assert_int_equal(fe_gpu_update_cursor(test->gpu, 2, 30, 40, IMAGE, 5, 6), OK);
-	assert_int_equal(
-		fe_display_wait(&test->gpu->pump, &cursor->shapes, 1, TIMEOUT_MS), 0);
+	assert_int_equal(fe_display_wait(&test->gpu->pump, &cursor->shapes, 1, TIMEOUT_MS), 0);
 	assert_true(cursor->visible);
 	assert_int_equal(cursor->pos.x, 30);
 	assert_int_equal(cursor->pos.y, 40);

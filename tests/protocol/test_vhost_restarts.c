@@ -973,9 +973,14 @@ static void test_display_goes_away(void **state)
 {
 	struct test *test = *state;
 	struct virtio_gpu_resp_display_info info;
+	uint64_t shapes;
 
 	start(test, FE_DIALECT_VMM);
 	show_all(test);
+	shapes = test->display->cursor.shapes + 1;
+	assert_int_equal(fe_gpu_update_cursor(test->gpu, 0, 0, 0, POINTER, 3, 4),
+		VIRTIO_GPU_RESP_OK_NODATA);
+	wait_for(test, &test->display->cursor.shapes, shapes);
 	fe_display_close(test->display);
 	round_trip(test);
 	for (uint32_t i = 0; i < 5; i++) {
@@ -987,7 +992,9 @@ static void test_display_goes_away(void **state)
 		assert_true(fe_gpu_get_display_info(test->gpu, &info) >= 0);
 	}
 	show_again(test);
+	wait_for(test, &test->display->cursor.shapes, shapes + 1);
 	assert_picture(test);
+	assert_pointer(test); // where it was moved to meanwhile
 	assert_drawing_goes_on(test);
 }
 

@@ -978,8 +978,8 @@ static void test_display_goes_away(void **state)
 	start(test, FE_DIALECT_VMM);
 	show_all(test);
 	shapes = test->display->cursor.shapes + 1;
-	assert_int_equal(fe_gpu_update_cursor(test->gpu, 0, 0, 0, POINTER, 3, 4),
-		VIRTIO_GPU_RESP_OK_NODATA);
+	assert_int_equal(
+		fe_gpu_update_cursor(test->gpu, 0, 0, 0, POINTER, 3, 4), VIRTIO_GPU_RESP_OK_NODATA);
 	wait_for(test, &test->display->cursor.shapes, shapes);
 	fe_display_close(test->display);
 	round_trip(test);

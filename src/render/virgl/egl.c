@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "render/virgl/symbols.h"
 
 /*
  * How this works
@@ -33,6 +34,7 @@ struct egl {
 	void *library;
 	void *gbm_library;
 	void *gbm_device;
+	void *(*gbm_create_device)(int fd);
 	void (*gbm_device_destroy)(void *device);
 	int node; // -1: none
 	EGLDisplay display;
@@ -54,10 +56,7 @@ struct egl {
 	PFNEGLQUERYDEVICESTRINGEXTPROC query_device_string;
 };
 
-static const struct {
-	const char *name;
-	size_t place;
-} functions[] = {
+static const struct symbol functions[] = {
 	{ "eglGetProcAddress", offsetof(struct egl, get_proc_address) },
 	{ "eglQueryString", offsetof(struct egl, query_string) },
 	{ "eglInitialize", offsetof(struct egl, initialize) },
@@ -66,6 +65,11 @@ static const struct {
 	{ "eglDestroyContext", offsetof(struct egl, destroy_context) },
 	{ "eglMakeCurrent", offsetof(struct egl, make_current) },
 	{ "eglGetError", offsetof(struct egl, get_error) },
+};
+
+static const struct symbol gbm_functions[] = {
+	{ "gbm_create_device", offsetof(struct egl, gbm_create_device) },
+	{ "gbm_device_destroy", offsetof(struct egl, gbm_device_destroy) },
 };
 
 static bool has_extension(const char *list, const char *name)
@@ -82,19 +86,18 @@ static bool has_extension(const char *list, const char *name)
 
 static int load_library(struct egl *egl)
 {
+	const char *missing;
+
 	egl->library = dlopen("libEGL.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (!egl->library) {
 		log_error("GL cannot be used: %s (on Debian: package libegl1)", dlerror());
 		return -ENOENT;
 	}
-	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-		void *function = dlsym(egl->library, functions[i].name);
-
-		if (!function) {
-			log_error("GL cannot be used: libEGL.so.1 has no %s", functions[i].name);
-			return -ENOENT;
-		}
-		memcpy((char *)egl + functions[i].place, &function, sizeof(function));
+	missing = symbols_find(
+		egl->library, functions, sizeof(functions) / sizeof(functions[0]), egl);
+	if (missing) {
+		log_error("GL cannot be used: libEGL.so.1 has no %s", missing);
+		return -ENOENT;
 	}
 	return 0;
 }
@@ -155,16 +158,20 @@ static void list_nodes(char *text, size_t size)
 
 static int open_gbm(struct egl *egl, const char *path)
 {
-	void *(*create)(int fd);
+	const char *missing;
 
 	egl->gbm_library = dlopen("libgbm.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (!egl->gbm_library) {
 		log_error("%s cannot be used: %s (on Debian: package libgbm1)", path, dlerror());
 		return -ENOENT;
 	}
-	*(void **)&create = dlsym(egl->gbm_library, "gbm_create_device");
-	*(void **)&egl->gbm_device_destroy = dlsym(egl->gbm_library, "gbm_device_destroy");
-	egl->gbm_device = create && egl->gbm_device_destroy ? create(egl->node) : NULL;
+	missing = symbols_find(egl->gbm_library, gbm_functions,
+		sizeof(gbm_functions) / sizeof(gbm_functions[0]), egl);
+	if (missing) {
+		log_error("%s cannot be used: libgbm.so.1 has no %s", path, missing);
+		return -ENOENT;
+	}
+	egl->gbm_device = egl->gbm_create_device(egl->node);
 	if (!egl->gbm_device) {
 		log_error("%s cannot be used: GBM knows no driver for it", path);
 		return -ENODEV;

@@ -4,16 +4,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "base/log.h"
+#include "render/virgl/symbols.h"
 
 #define LIBRARY "libvirglrenderer.so.1"
 
-static const struct {
-	const char *name;
-	size_t place; // of the pointer in struct virgl_library
-} functions[] = {
+static const struct symbol functions[] = {
 #define FUNCTION(name) { "virgl_renderer_" #name, offsetof(struct virgl_library, name) }
 	FUNCTION(init),
 	FUNCTION(cleanup),
@@ -40,22 +37,20 @@ static const struct {
 
 int virgl_library_load(struct virgl_library *library)
 {
+	const char *missing;
+
 	*library = (struct virgl_library){ .handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL) };
 	if (!library->handle) {
 		log_error("VirGL cannot be offered: %s (on Debian: package libvirglrenderer1)",
 			dlerror());
 		return -ENOENT;
 	}
-	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-		void *function = dlsym(library->handle, functions[i].name);
-
-		if (!function) {
-			log_error("VirGL cannot be offered: " LIBRARY " has no %s; it is too old",
-				functions[i].name);
-			virgl_library_unload(library);
-			return -ENOENT;
-		}
-		memcpy((char *)library + functions[i].place, &function, sizeof(function));
+	missing = symbols_find(
+		library->handle, functions, sizeof(functions) / sizeof(functions[0]), library);
+	if (missing) {
+		log_error("VirGL cannot be offered: " LIBRARY " has no %s; it is too old", missing);
+		virgl_library_unload(library);
+		return -ENOENT;
 	}
 	return 0;
 }

@@ -137,8 +137,7 @@ static bool initialize(struct egl *egl, EGLenum platform, void *native)
 	return false;
 }
 
-/* "renderD128 renderD129", for a message. */
-static void list_nodes(char *text, size_t size)
+bool egl_list_render_nodes(char *text, size_t size)
 {
 	DIR *folder = opendir("/dev/dri");
 	const struct dirent *entry;
@@ -154,6 +153,7 @@ static void list_nodes(char *text, size_t size)
 	if (folder) {
 		closedir(folder);
 	}
+	return len > 0;
 }
 
 static int open_gbm(struct egl *egl, const char *path)
@@ -187,7 +187,7 @@ static int open_node(struct egl *egl, const char *path)
 	if (egl->node < 0) {
 		int error = errno;
 
-		list_nodes(nodes, sizeof(nodes));
+		egl_list_render_nodes(nodes, sizeof(nodes));
 		log_error(
 			"cannot open render node %s: %s (have: %s)", path, strerror(error), nodes);
 		return -error;

@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct egl;
 
@@ -26,6 +27,9 @@ void egl_close(struct egl *egl); // NULL is fine
 const char *egl_description(const struct egl *egl);
 const char *egl_route(const struct egl *egl); // "EGL device", "surfaceless", "render node PATH"
 bool egl_is_software(const struct egl *egl);
+
+/* Writes "renderD128 renderD129", or "none", into text. Is there one? */
+bool egl_list_render_nodes(char *text, size_t size);
 
 /* A context that shares objects with all others; NULL when this version cannot be had. */
 void *egl_create_context(struct egl *egl, int major, int minor);

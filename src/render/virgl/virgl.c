@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
-#include <glob.h>
 #include <linux/virtio_gpu.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,13 +268,9 @@ static bool can_load(const char *name)
 
 bool virgl_is_possible(bool *render_node)
 {
-	glob_t nodes;
+	char nodes[128];
 
-	*render_node = can_load("libgbm.so.1") &&
-		glob("/dev/dri/renderD*", GLOB_NOSORT, NULL, &nodes) == 0;
-	if (*render_node) {
-		globfree(&nodes);
-	}
+	*render_node = egl_list_render_nodes(nodes, sizeof(nodes)) && can_load("libgbm.so.1");
 	return can_load("libvirglrenderer.so.1") && can_load("libEGL.so.1");
 }
 

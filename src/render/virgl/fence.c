@@ -28,22 +28,19 @@ struct virgl_fence {
 	uint64_t token;
 };
 
-static void poll_library(struct virgl *virgl)
-{
-	virgl->library.poll();
-}
-
 static void handle_poll_fd(void *data, int events)
 {
+	struct virgl *virgl = data;
+
 	(void)events;
-	poll_library(data);
+	virgl->library.poll();
 }
 
 static void handle_poll_timer(void *data)
 {
 	struct virgl *virgl = data;
 
-	poll_library(virgl);
+	virgl->library.poll();
 	if (virgl->device && !list_is_empty(&virgl->device->fences)) {
 		loop_timer_start(virgl->poll_timer, POLL_MS);
 	}

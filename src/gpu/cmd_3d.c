@@ -57,7 +57,7 @@ static uint32_t capset_of(const struct gpu_device *device, const struct gpu_ctx_
 }
 
 static uint32_t create_context(struct gpu_device *device, const struct gpu_request *request,
-	uint32_t id, const struct gpu_ctx_create *command)
+	uint32_t id, uint32_t capset, const struct gpu_ctx_create *command)
 {
 	struct gpu_context *context = gpu_context_create(&device->contexts, id);
 	int result;
@@ -65,8 +65,8 @@ static uint32_t create_context(struct gpu_device *device, const struct gpu_reque
 	if (!context) {
 		return context_error(device, request, id, -ENOMEM);
 	}
-	result = render_create_context(device->renderer_3d, id, capset_of(device, command),
-		command->name, command->name_len, &context->render);
+	result = render_create_context(device->renderer_3d, id, capset, command->name,
+		command->name_len, &context->render);
 	if (result < 0) {
 		gpu_context_destroy(&device->contexts, context);
 		return context_error(device, request, id, result);
@@ -95,7 +95,7 @@ uint32_t gpu_cmd_ctx_create(struct gpu_device *device, struct gpu_request *reque
 		return gpu_out_of_memory(device, request,
 			"context %u: no room for one more (max-memory reached)", id);
 	}
-	response = create_context(device, request, id, &command);
+	response = create_context(device, request, id, capset, &command);
 	if (response != VIRTIO_GPU_RESP_OK_NODATA) {
 		gpu_limits_give(&device->limits, GPU_CONTEXT_COST);
 	}
@@ -188,19 +188,27 @@ static struct render_resource *renderer_part(const struct gpu_resource *resource
 	return resource->kind == GPU_RESOURCE_TEXTURE ? resource->render : resource->shadow;
 }
 
-uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_request *request)
+/* What CTX_ATTACH_RESOURCE and CTX_DETACH_RESOURCE name. Returns OK_NODATA or an error. */
+static uint32_t find_context_and_resource(struct gpu_device *device,
+	const struct gpu_request *request, struct gpu_context **context,
+	struct gpu_resource **resource)
 {
-	struct gpu_context *context = find_context(
-		device, request, decode_context_id(request->bytes));
-	struct gpu_resource *resource;
-	uint32_t response = VIRTIO_GPU_RESP_OK_NODATA;
-
-	if (!context) {
+	*context = find_context(device, request, decode_context_id(request->bytes));
+	if (!*context) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
 	}
-	resource = gpu_find_resource(device, request, decode_id(request->bytes));
-	if (!resource) {
-		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+	*resource = gpu_find_resource(device, request, decode_id(request->bytes));
+	return *resource ? VIRTIO_GPU_RESP_OK_NODATA : VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+}
+
+uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_request *request)
+{
+	struct gpu_context *context;
+	struct gpu_resource *resource;
+	uint32_t response = find_context_and_resource(device, request, &context, &resource);
+
+	if (response != VIRTIO_GPU_RESP_OK_NODATA) {
+		return response;
 	}
 	if (resource->kind == GPU_RESOURCE_BLOB) {
 		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_UNSPEC,
@@ -217,21 +225,14 @@ uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_reque
 
 uint32_t gpu_cmd_ctx_detach_resource(struct gpu_device *device, struct gpu_request *request)
 {
-	struct gpu_context *context = find_context(
-		device, request, decode_context_id(request->bytes));
+	struct gpu_context *context;
 	struct gpu_resource *resource;
+	uint32_t response = find_context_and_resource(device, request, &context, &resource);
 
-	if (!context) {
-		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
-	}
-	resource = gpu_find_resource(device, request, decode_id(request->bytes));
-	if (!resource) {
-		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
-	}
-	if (renderer_part(resource)) {
+	if (response == VIRTIO_GPU_RESP_OK_NODATA && renderer_part(resource)) {
 		render_context_detach(context->render, renderer_part(resource));
 	}
-	return VIRTIO_GPU_RESP_OK_NODATA;
+	return response;
 }
 
 /*

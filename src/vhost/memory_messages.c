@@ -9,13 +9,6 @@
  * after it: a ring whose memory is gone is broken then.
  */
 
-static void pause_queues(struct vhost_session *session)
-{
-	for (uint32_t i = 0; i < session->config.queue_count; i++) {
-		vhost_queue_pause(&session->queues[i]);
-	}
-}
-
 static void update_queues(struct vhost_session *session)
 {
 	for (uint32_t i = 0; i < session->config.queue_count; i++) {
@@ -58,7 +51,7 @@ int vhost_handle_set_mem_table(struct vhost_session *session, struct vhost_messa
 	for (uint32_t i = 0; i < table->count; i++) {
 		infos[i] = describe(&table->regions[i]);
 	}
-	pause_queues(session);
+	vhost_session_pause_queues(session);
 	error = memory_set_table(session->memory, infos, message->fds, table->count);
 	update_queues(session);
 	if (error < 0) {
@@ -90,7 +83,7 @@ int vhost_handle_rem_mem_reg(struct vhost_session *session, struct vhost_message
 	const struct memory_region_info info = describe(&message->payload.region.region);
 	int error;
 
-	pause_queues(session);
+	vhost_session_pause_queues(session);
 	error = memory_remove_region(session->memory, &info);
 	update_queues(session);
 	if (error < 0) {

@@ -40,6 +40,13 @@ bool vhost_session_is_started(const struct vhost_session *session)
 	return false;
 }
 
+void vhost_session_pause_queues(struct vhost_session *session)
+{
+	for (uint32_t i = 0; i < session->config.queue_count; i++) {
+		vhost_queue_pause(&session->queues[i]);
+	}
+}
+
 static void reset_device(struct vhost_session *session)
 {
 	session->suspension = (struct vhost_suspension){ 0 };
@@ -99,9 +106,7 @@ static void close_all(struct vhost_session *session)
 /* The session may be gone when this returns. */
 static void end_session(struct vhost_session *session)
 {
-	for (uint32_t i = 0; i < session->config.queue_count; i++) {
-		vhost_queue_pause(&session->queues[i]);
-	}
+	vhost_session_pause_queues(session);
 	close_all(session);
 	/* It may be scheduled, and a session ends once, though the device keep it for a while. */
 	loop_remove_deferred(session->end);

@@ -81,6 +81,7 @@ int vhost_message_take_fd(struct vhost_message *message);
 
 /* session.c */
 bool vhost_session_is_started(const struct vhost_session *session); // is any ring?
+void vhost_session_pause_queues(struct vhost_session *session);
 /* The first ring is about to run, or the last one was stopped. */
 void vhost_session_resume(struct vhost_session *session);
 void vhost_session_suspend(struct vhost_session *session);

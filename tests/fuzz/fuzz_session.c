@@ -36,6 +36,7 @@
 #include "frontend/session.h"
 #include "fuzz/gpu_script.h"
 #include "fuzz/input.h"
+#include "fuzz/target.h"
 
 enum {
 	STEPS_MAX = 96,
@@ -75,14 +76,6 @@ struct play {
 };
 
 /* An oracle's word: the fuzzer takes the abort for a find. */
-static void demand(bool holds, const char *what)
-{
-	if (!holds) {
-		fprintf(stderr, "fuzz_session: %s\n", what);
-		abort();
-	}
-}
-
 static void handle_closed(void *data)
 {
 	struct play *play = data;
@@ -636,26 +629,11 @@ static void run(struct play *play)
 	free_guest(play);
 }
 
-/* Far more numbers than a session uses. */
-static int count_open(void)
-{
-	int count = 0;
-
-	for (int fd = 0; fd < 200; fd++) {
-		count += fcntl(fd, F_GETFD) >= 0;
-	}
-	return count;
-}
-
-int LLVMFuzzerInitialize(int *count, char ***words);
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-/* With the first loop of a process libuv opens a pipe for signals, and keeps it. */
 int LLVMFuzzerInitialize(int *count, char ***words)
 {
 	(void)count;
 	(void)words;
-	loop_destroy(loop_create());
+	target_open_first_loop();
 	return 0;
 }
 
@@ -663,7 +641,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct input input = { bytes, size };
 	struct play *play = calloc(1, sizeof(*play));
-	int before = count_open();
+	int before = target_count_open();
 
 	demand(play, "no memory");
 	play->input = &input;
@@ -671,6 +649,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	play->session.backend_requests = -1;
 	run(play);
 	free(play);
-	demand(count_open() == before, "a descriptor stays open");
+	demand(target_count_open() == before, "a descriptor stays open");
 	return 0;
 }

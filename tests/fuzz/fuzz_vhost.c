@@ -31,6 +31,7 @@
 #include "base/fd.h"
 #include "base/loop.h"
 #include "fuzz/input.h"
+#include "fuzz/target.h"
 #include "memory/mmap.h"
 #include "vhost/session.h"
 
@@ -93,14 +94,6 @@ struct play {
 };
 
 /* An oracle's word: the fuzzer takes the abort for a find. */
-static void demand(bool holds, const char *what)
-{
-	if (!holds) {
-		fprintf(stderr, "fuzz_vhost: %s\n", what);
-		abort();
-	}
-}
-
 /* The device. */
 
 static const uint64_t device_features = 1ull << VIRTIO_F_VERSION_1 |
@@ -580,27 +573,12 @@ static void run(struct play *play)
 	free_peer(play);
 }
 
-/* Far more numbers than a session uses. */
-static int count_open(void)
-{
-	int count = 0;
-
-	for (int fd = 0; fd < 200; fd++) {
-		count += fcntl(fd, F_GETFD) >= 0;
-	}
-	return count;
-}
-
-int LLVMFuzzerInitialize(int *count, char ***words);
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-/* With the first loop of a process libuv opens a pipe for signals, and keeps it. */
 int LLVMFuzzerInitialize(int *count, char ***words)
 {
 	(void)count;
 	(void)words;
 	memory_mmap_install_sigbus_handler();
-	loop_destroy(loop_create());
+	target_open_first_loop();
 	return 0;
 }
 
@@ -608,12 +586,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct input input = { bytes, size };
 	struct play *play = calloc(1, sizeof(*play));
-	int before = count_open();
+	int before = target_count_open();
 
 	demand(play, "no memory");
 	play->input = &input;
 	run(play);
 	free(play);
-	demand(count_open() == before, "a descriptor stays open");
+	demand(target_count_open() == before, "a descriptor stays open");
 	return 0;
 }

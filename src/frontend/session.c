@@ -214,7 +214,7 @@ int fe_session_get_status(struct fe_session *session, uint64_t *status)
 	return ask_u64(session, VHOST_GET_STATUS, status);
 }
 
-static struct vhost_memory_region describe(const struct fe_region *region)
+struct vhost_memory_region fe_session_describe(const struct fe_region *region)
 {
 	return (struct vhost_memory_region){
 		.guest_addr = region->guest_addr,
@@ -232,7 +232,7 @@ int fe_session_set_mem_table(struct fe_session *session, const struct fe_memory 
 	for (size_t i = 0; i < memory->count && table.count < VHOST_MEMORY_TABLE_MAX; i++) {
 		if (memory->regions[i].fd >= 0) {
 			fds[table.count] = memory->regions[i].fd;
-			table.regions[table.count++] = describe(&memory->regions[i]);
+			table.regions[table.count++] = fe_session_describe(&memory->regions[i]);
 		}
 	}
 	uint32_t size = (uint32_t)(8 + table.count * sizeof(table.regions[0]));
@@ -241,7 +241,7 @@ int fe_session_set_mem_table(struct fe_session *session, const struct fe_memory 
 
 int fe_session_add_mem_reg(struct fe_session *session, const struct fe_region *region)
 {
-	struct vhost_single_region message = { .region = describe(region) };
+	struct vhost_single_region message = { .region = fe_session_describe(region) };
 
 	return fe_session_tell(
 		session, VHOST_ADD_MEM_REG, &message, sizeof(message), &region->fd, 1);
@@ -249,7 +249,7 @@ int fe_session_add_mem_reg(struct fe_session *session, const struct fe_region *r
 
 int fe_session_rem_mem_reg(struct fe_session *session, const struct fe_region *region)
 {
-	struct vhost_single_region message = { .region = describe(region) };
+	struct vhost_single_region message = { .region = fe_session_describe(region) };
 
 	return fe_session_tell(session, VHOST_REM_MEM_REG, &message, sizeof(message), NULL, 0);
 }

@@ -91,6 +91,7 @@ int fe_session_set_status(struct fe_session *session, uint8_t status);
 int fe_session_get_status(struct fe_session *session, uint64_t *status);
 
 /* Memory. The table takes count regions from the first on (removed ones are left out). */
+struct vhost_memory_region fe_session_describe(const struct fe_region *region);
 int fe_session_set_mem_table(struct fe_session *session, const struct fe_memory *memory);
 int fe_session_add_mem_reg(struct fe_session *session, const struct fe_region *region);
 int fe_session_rem_mem_reg(struct fe_session *session, const struct fe_region *region);

@@ -187,16 +187,6 @@ static const struct message messages[] = {
 
 #define MESSAGES (sizeof(messages) / sizeof(messages[0]))
 
-static struct vhost_memory_region describe(const struct fe_region *region)
-{
-	return (struct vhost_memory_region){
-		.guest_addr = region->guest_addr,
-		.size = region->size,
-		.user_addr = (uintptr_t)region->host,
-		.mmap_offset = region->mmap_offset,
-	};
-}
-
 /* The second region, which ADD_MEM_REG and REM_MEM_REG are about. */
 static const struct fe_region *extra_region(struct test *test)
 {
@@ -241,7 +231,8 @@ static void put_config(uint8_t *payload)
 static int put_table(struct test *test, uint8_t *payload)
 {
 	const struct fe_region *region = &test->daemon.gpu.memory.regions[0];
-	const struct vhost_memory_table table = { .count = 1, .regions = { describe(region) } };
+	const struct vhost_memory_table table = { .count = 1,
+		.regions = { fe_session_describe(region) } };
 
 	memcpy(payload, &table, 40);
 	return region->fd;
@@ -250,7 +241,7 @@ static int put_table(struct test *test, uint8_t *payload)
 static int put_region(struct test *test, uint8_t *payload)
 {
 	const struct fe_region *region = extra_region(test);
-	const struct vhost_single_region single = { .region = describe(region) };
+	const struct vhost_single_region single = { .region = fe_session_describe(region) };
 
 	memcpy(payload, &single, sizeof(single));
 	return region->fd;
@@ -946,7 +937,7 @@ static void test_descriptors_in_parts(void **state)
 	const struct fe_region *first = &test->daemon.gpu.memory.regions[0];
 	const struct vhost_memory_table table = {
 		.count = 2,
-		.regions = { describe(first), describe(extra) },
+		.regions = { fe_session_describe(first), fe_session_describe(extra) },
 	};
 	const int fds[2] = { first->fd, extra->fd };
 	struct stream stream = { .size = 0 };
@@ -1156,7 +1147,7 @@ static struct vhost_memory_table make_table(
 	struct vhost_memory_table table = { .count = count };
 
 	for (uint32_t i = 0; i < count; i++) {
-		table.regions[i] = describe(extra_region(test));
+		table.regions[i] = fe_session_describe(extra_region(test));
 		table.regions[i].guest_addr += i * apart;
 		table.regions[i].user_addr += i * apart;
 		fds[i] = extra_region(test)->fd;
@@ -1220,7 +1211,7 @@ static const struct bad_region bad_regions[] = {
 
 static struct vhost_memory_region spoil(struct test *test, const struct bad_region *bad)
 {
-	struct vhost_memory_region region = describe(extra_region(test));
+	struct vhost_memory_region region = fe_session_describe(extra_region(test));
 
 	region.guest_addr += bad->guest_add;
 	region.user_addr += bad->user_add;
@@ -1239,7 +1230,7 @@ static void test_bad_tables_change_nothing(void **state)
 	for (size_t i = 0; i < sizeof(bad_regions) / sizeof(bad_regions[0]); i++) {
 		struct vhost_memory_table table = { .count = 2 };
 
-		table.regions[0] = describe(&test->daemon.gpu.memory.regions[0]);
+		table.regions[0] = fe_session_describe(&test->daemon.gpu.memory.regions[0]);
 		table.regions[1] = spoil(test, &bad_regions[i]);
 		fds[0] = test->daemon.gpu.memory.regions[0].fd;
 		fds[1] = extra_region(test)->fd;
@@ -1277,13 +1268,15 @@ static void test_bad_regions_are_not_added(void **state)
 		assert_int_equal(
 			tell_region(test, VHOST_ADD_MEM_REG, region, extra->fd), -EREMOTEIO);
 	}
-	region = describe(&test->daemon.gpu.memory.regions[0]);
+	region = fe_session_describe(&test->daemon.gpu.memory.regions[0]);
 	region.guest_addr += region.size - 1; // overlaps
 	region.size = REGION_SIZE;
 	assert_int_equal(tell_region(test, VHOST_ADD_MEM_REG, region, extra->fd), -EREMOTEIO);
 	assert_int_equal(
-		tell_region(test, VHOST_ADD_MEM_REG, describe(extra), test->event), -EREMOTEIO);
-	assert_int_equal(tell_region(test, VHOST_ADD_MEM_REG, describe(extra), extra->fd), 0);
+		tell_region(test, VHOST_ADD_MEM_REG, fe_session_describe(extra), test->event),
+		-EREMOTEIO);
+	assert_int_equal(
+		tell_region(test, VHOST_ADD_MEM_REG, fe_session_describe(extra), extra->fd), 0);
 	daemon_assert_alive(&test->daemon);
 }
 
@@ -1294,7 +1287,7 @@ static void test_regions_are_removed_by_all_their_numbers(void **state)
 
 	begin_running(test);
 	const struct fe_region *extra = extra_region(test);
-	const struct vhost_memory_region region = describe(extra);
+	const struct vhost_memory_region region = fe_session_describe(extra);
 	struct vhost_memory_region wrong[3] = { region, region, region };
 
 	assert_int_equal(tell_region(test, VHOST_REM_MEM_REG, region, -1), -EREMOTEIO);
@@ -1317,7 +1310,7 @@ static void test_memory_slots_are_bounded(void **state)
 
 	begin_running(test); // with one region
 	const struct fe_region *extra = extra_region(test);
-	struct vhost_memory_region region = describe(extra);
+	struct vhost_memory_region region = fe_session_describe(extra);
 
 	/* Far from what this process has: user addresses must not overlap either. */
 	region.user_addr = REGION_SIZE;

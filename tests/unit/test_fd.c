@@ -209,108 +209,113 @@ static void reads_no_more_than_asked_for(void **state)
 	fd_close_all(ends, 2);
 }
 
+/* Two sockets, a pipe whose ends are sent from one to the other, and what has come there. */
+struct travel {
+	int ends[2];
+	int pair[2];
+	int fds[FD_MESSAGE_MAX];
+	size_t count;
+	bool too_many;
+	char buffer[8];
+};
+
+static void begin_travel(struct travel *travel)
+{
+	*travel = (struct travel){ 0 };
+	make_sockets(travel->ends);
+	make_pipe(travel->pair);
+}
+
+static ssize_t receive(struct travel *travel, size_t size)
+{
+	return fd_receive(travel->ends[1], travel->buffer, size, travel->fds, &travel->count,
+		&travel->too_many);
+}
+
+static void end_travel(struct travel *travel)
+{
+	fd_close_all(travel->fds, travel->count);
+	fd_close_all(travel->pair, 2);
+	fd_close_all(travel->ends, 2);
+}
+
 static void descriptors_travel(void **state)
 {
-	int fds[FD_MESSAGE_MAX];
-	size_t count = 0;
-	bool too_many = false;
-	char buffer[8];
-	int ends[2], pair[2];
+	struct travel travel;
 
 	(void)state;
-	make_sockets(ends);
-	make_pipe(pair);
-	assert_int_equal(send_text(ends[0], "x", pair, 2), 1);
-	assert_true(is_open(pair[0]) && is_open(pair[1])); // borrowed
-	assert_int_equal(fd_receive(ends[1], buffer, sizeof(buffer), fds, &count, &too_many), 1);
-	assert_int_equal(count, 2);
-	assert_false(too_many);
-	assert_int_not_equal(fds[0], pair[0]);
-	assert_true(is_same_file(fds[0], pair[0]));
-	assert_int_equal(write(fds[1], "y", 1), 1);
-	assert_int_equal(read(pair[0], buffer, 1), 1);
-	for (size_t i = 0; i < count; i++) {
-		assert_int_equal(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
+	begin_travel(&travel);
+	assert_int_equal(send_text(travel.ends[0], "x", travel.pair, 2), 1);
+	assert_true(is_open(travel.pair[0]) && is_open(travel.pair[1])); // borrowed
+	assert_int_equal(receive(&travel, sizeof(travel.buffer)), 1);
+	assert_int_equal(travel.count, 2);
+	assert_false(travel.too_many);
+	assert_int_not_equal(travel.fds[0], travel.pair[0]);
+	assert_true(is_same_file(travel.fds[0], travel.pair[0]));
+	assert_int_equal(write(travel.fds[1], "y", 1), 1);
+	assert_int_equal(read(travel.pair[0], travel.buffer, 1), 1);
+	for (size_t i = 0; i < travel.count; i++) {
+		assert_int_equal(fcntl(travel.fds[i], F_GETFD), FD_CLOEXEC);
 	}
-	fd_close_all(fds, count);
-	fd_close_all(pair, 2);
-	fd_close_all(ends, 2);
+	end_travel(&travel);
 }
 
 static void descriptors_are_appended(void **state)
 {
-	int fds[FD_MESSAGE_MAX];
-	size_t count = 0;
-	bool too_many = false;
-	char buffer[8];
-	int ends[2], pair[2];
+	struct travel travel;
 
 	(void)state;
-	make_sockets(ends);
-	make_pipe(pair);
-	assert_int_equal(send_text(ends[0], "1", &pair[0], 1), 1);
-	assert_int_equal(send_text(ends[0], "2", &pair[1], 1), 1);
-	assert_int_equal(fd_receive(ends[1], buffer, 1, fds, &count, &too_many), 1);
-	assert_int_equal(count, 1);
-	assert_int_equal(fd_receive(ends[1], buffer, 1, fds, &count, &too_many), 1);
-	assert_int_equal(count, 2);
-	assert_int_equal(write(fds[1], "y", 1), 1);
-	assert_int_equal(read(fds[0], buffer, 1), 1);
-	fd_close_all(fds, count);
-	fd_close_all(pair, 2);
-	fd_close_all(ends, 2);
+	begin_travel(&travel);
+	assert_int_equal(send_text(travel.ends[0], "1", &travel.pair[0], 1), 1);
+	assert_int_equal(send_text(travel.ends[0], "2", &travel.pair[1], 1), 1);
+	assert_int_equal(receive(&travel, 1), 1);
+	assert_int_equal(travel.count, 1);
+	assert_int_equal(receive(&travel, 1), 1);
+	assert_int_equal(travel.count, 2);
+	assert_int_equal(write(travel.fds[1], "y", 1), 1);
+	assert_int_equal(read(travel.fds[0], travel.buffer, 1), 1);
+	end_travel(&travel);
 }
 
 static void as_many_as_allowed_are_not_too_many(void **state)
 {
-	int sent[FD_MESSAGE_MAX], fds[FD_MESSAGE_MAX];
-	size_t count = 0;
-	bool too_many = false;
-	char buffer[8];
-	int ends[2], pair[2];
+	int sent[FD_MESSAGE_MAX];
+	struct travel travel;
 
 	(void)state;
-	make_sockets(ends);
-	make_pipe(pair);
+	begin_travel(&travel);
 	for (size_t i = 0; i < FD_MESSAGE_MAX; i++) {
-		sent[i] = pair[1];
+		sent[i] = travel.pair[1];
 	}
-	assert_int_equal(send_text(ends[0], "x", sent, FD_MESSAGE_MAX), 1);
-	assert_int_equal(fd_receive(ends[1], buffer, sizeof(buffer), fds, &count, &too_many), 1);
-	assert_int_equal(count, FD_MESSAGE_MAX);
-	assert_false(too_many);
-	fd_close_all(fds, count);
-	fd_close_all(pair, 2);
-	fd_close_all(ends, 2);
+	assert_int_equal(send_text(travel.ends[0], "x", sent, FD_MESSAGE_MAX), 1);
+	assert_int_equal(receive(&travel, sizeof(travel.buffer)), 1);
+	assert_int_equal(travel.count, FD_MESSAGE_MAX);
+	assert_false(travel.too_many);
+	end_travel(&travel);
 }
 
 /* Over several messages: those without a place are closed here. */
 static void descriptors_over_the_limit_are_closed(void **state)
 {
-	int sent[20], fds[FD_MESSAGE_MAX];
-	size_t count = 0;
-	bool too_many = false;
-	char buffer[8];
-	int ends[2], pair[2];
+	int sent[20];
+	struct travel travel;
 
 	(void)state;
-	make_sockets(ends);
-	make_pipe(pair);
+	begin_travel(&travel);
 	for (size_t i = 0; i < 20; i++) {
-		sent[i] = pair[1];
+		sent[i] = travel.pair[1];
 	}
-	assert_int_equal(send_text(ends[0], "1", sent, 20), 1);
-	assert_int_equal(send_text(ends[0], "2", sent, 20), 1);
-	assert_int_equal(fd_receive(ends[1], buffer, 1, fds, &count, &too_many), 1);
-	assert_false(too_many);
-	assert_int_equal(fd_receive(ends[1], buffer, 1, fds, &count, &too_many), 1);
-	assert_true(too_many);
-	assert_int_equal(count, FD_MESSAGE_MAX);
-	fd_close_all(fds, count);
-	fd_close(&pair[1]);
-	assert_false(has_writer(pair[0]));
-	fd_close(&pair[0]);
-	fd_close_all(ends, 2);
+	assert_int_equal(send_text(travel.ends[0], "1", sent, 20), 1);
+	assert_int_equal(send_text(travel.ends[0], "2", sent, 20), 1);
+	assert_int_equal(receive(&travel, 1), 1);
+	assert_false(travel.too_many);
+	assert_int_equal(receive(&travel, 1), 1);
+	assert_true(travel.too_many);
+	assert_int_equal(travel.count, FD_MESSAGE_MAX);
+	fd_close_all(travel.fds, travel.count);
+	fd_close(&travel.pair[1]);
+	assert_false(has_writer(travel.pair[0]));
+	end_travel(&travel);
 }
 
 #define OVERSIZED (FD_MESSAGE_MAX + 8)
@@ -366,30 +371,24 @@ static bool truncation_is_told(void)
 	return message.msg_flags & MSG_CTRUNC;
 }
 
-/* In one message: the kernel closes what the buffer has no room for, and says so. */
+/* In one message: the kernel closes what the travel.buffer has no room for, and says so. */
 static void oversized_message_is_noticed(void **state)
 {
-	int fds[FD_MESSAGE_MAX];
-	size_t count = 0;
-	bool too_many = false;
-	char buffer[8];
-	int ends[2], pair[2];
+	struct travel travel;
 
 	(void)state;
 	if (!truncation_is_told()) {
 		skip();
 	}
-	make_sockets(ends);
-	make_pipe(pair);
-	send_oversized(ends[0], pair[1]);
-	assert_int_equal(fd_receive(ends[1], buffer, sizeof(buffer), fds, &count, &too_many), 1);
-	assert_true(too_many);
-	assert_int_equal(count, FD_MESSAGE_MAX);
-	fd_close_all(fds, count);
-	fd_close(&pair[1]);
-	assert_false(has_writer(pair[0]));
-	fd_close(&pair[0]);
-	fd_close_all(ends, 2);
+	begin_travel(&travel);
+	send_oversized(travel.ends[0], travel.pair[1]);
+	assert_int_equal(receive(&travel, sizeof(travel.buffer)), 1);
+	assert_true(travel.too_many);
+	assert_int_equal(travel.count, FD_MESSAGE_MAX);
+	fd_close_all(travel.fds, travel.count);
+	fd_close(&travel.pair[1]);
+	assert_false(has_writer(travel.pair[0]));
+	end_travel(&travel);
 }
 
 static void empty_socket_and_end_of_stream(void **state)

@@ -279,6 +279,52 @@ static void streams_draw(void **state)
 	render_resource_destroy(texture, 1);
 }
 
+static void clear(struct render_context *context, float blue)
+{
+	uint32_t stream[] = { command(7, 0, 8), 1 << 2, bits(0.0f), bits(0.0f), bits(blue),
+		bits(1.0f), 0, 0, 0 };
+
+	assert_int_equal(render_context_submit(context, stream, sizeof(stream)), 0);
+}
+
+static void assert_cleared(struct render_resource *texture, uint32_t expected)
+{
+	struct frame *frame = render_get_frame(texture, NULL);
+	struct frame_view view;
+
+	assert_int_equal(frame_begin_read(frame, &(struct rect){ 9, 9, 1, 1 }, &view), 0);
+	assert_int_equal(pixel(&view, 0, 0), expected);
+	frame_end_read(frame);
+	frame_unref(frame);
+}
+
+/* The context that drew last goes on in its own GL context, though others come and go. */
+static void contexts_do_not_mix(void **state)
+{
+	uint32_t target[] = { command(1, 8, 5), 1, TEXTURE, FORMAT_BGRX, 0, 0, command(5, 0, 3), 1,
+		0, 1 };
+	struct render_resource *texture = make_texture(TEXTURE);
+	struct render_context *context, *other;
+
+	(void)state;
+	assert_int_equal(render_create_context(test.renderer, CONTEXT, 2, "test", 4, &context), 0);
+	render_context_attach(context, texture);
+	assert_int_equal(render_context_submit(context, target, sizeof(target)), 0);
+	clear(context, 0.2f);
+	assert_cleared(texture, 0x000033);
+	clear(context, 0.4f);
+	assert_int_equal(
+		render_create_context(test.renderer, CONTEXT + 1, 2, "other", 5, &other), 0);
+	clear(context, 0.6f);
+	assert_cleared(texture, 0x000099);
+	clear(context, 0.4f);
+	render_context_destroy(other);
+	clear(context, 0.8f);
+	assert_cleared(texture, 0x0000cc);
+	render_context_destroy(context);
+	render_resource_destroy(texture, 1);
+}
+
 /* What CREATE_2D made is shown to contexts as it is. */
 static void uploads_arrive(void **state)
 {
@@ -398,6 +444,7 @@ int main(void)
 		TEST(frames_show_each_pixel),
 		TEST(transfers_come_back),
 		TEST(streams_draw),
+		TEST(contexts_do_not_mix),
 		TEST(uploads_arrive),
 		TEST(fences_end_in_order),
 		TEST(a_vm_that_goes_takes_its_fences),

@@ -66,7 +66,9 @@ static void fill_capset(struct renderer *renderer, uint32_t id, uint32_t version
 static int create_context(struct renderer *renderer, uint32_t id, uint32_t capset_id,
 	const char *name, uint32_t name_len, struct render_context **created)
 {
+	struct virgl_library *library = library_of(renderer);
 	struct virgl_context *context;
+	int error;
 
 	if (capset_id > VIRTIO_GPU_CAPSET_VIRGL2) {
 		return -EINVAL;
@@ -75,7 +77,13 @@ static int create_context(struct renderer *renderer, uint32_t id, uint32_t capse
 	if (!context) {
 		return -ENOMEM;
 	}
-	if (library_of(renderer)->context_create(id, name_len, name)) {
+	error = library->context_create(id, name_len, name);
+	/*
+	 * The new one's GL context is current now, but the library takes that of the context that drew
+	 * last for it, and would run its next commands in the wrong one. Context 0 sets it right.
+	 */
+	library->force_ctx_0();
+	if (error) {
 		free(context);
 		return -EIO;
 	}

@@ -76,12 +76,10 @@ static int spawn_on(pid_t *pid, char **words, const posix_spawn_file_actions_t *
 	return -error;
 }
 
-static int spawn_line(struct fe_backend *backend, char *line, int child_fd, int log_fd, int cpu)
+static int spawn_words(struct fe_backend *backend, char **words, int child_fd, int log_fd, int cpu)
 {
 	posix_spawn_file_actions_t actions;
-	char *words[WORDS_MAX];
 
-	split(line, words);
 	if (!words[0]) {
 		return -EINVAL;
 	}
@@ -99,22 +97,83 @@ static int spawn_line(struct fe_backend *backend, char *line, int child_fd, int 
 	return error;
 }
 
-static int start_inherited(
-	struct fe_backend *backend, const char *command, const char *place, int log_fd, int cpu)
+static int spawn_line(struct fe_backend *backend, char *line, int child_fd, int log_fd, int cpu)
+{
+	char *words[WORDS_MAX];
+
+	split(line, words);
+	return spawn_words(backend, words, child_fd, log_fd, cpu);
+}
+
+/* Makes the socket that the child inherits: *child_fd is its end, number its name. */
+static int open_pair(struct fe_backend *backend, int *child_fd, char number[static 16])
 {
 	int ends[2];
-	char number[16];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
 		return -errno;
 	}
-	snprintf(number, sizeof(number), "%d", ends[1]);
-	char *line = fill_in(command, place, number);
-	int error = line ? spawn_line(backend, line, ends[1], log_fd, cpu) : -ENOMEM;
-	free(line);
-	fd_close(&ends[1]);
+	snprintf(number, 16, "%d", ends[1]);
 	backend->socket = ends[0];
+	*child_fd = ends[1];
+	return 0;
+}
+
+static int start_inherited(
+	struct fe_backend *backend, const char *command, const char *place, int log_fd, int cpu)
+{
+	char number[16];
+	int child_fd;
+	int error = open_pair(backend, &child_fd, number);
+
+	if (error < 0) {
+		return error;
+	}
+	char *line = fill_in(command, place, number);
+	error = line ? spawn_line(backend, line, child_fd, log_fd, cpu) : -ENOMEM;
+	free(line);
+	fd_close(&child_fd);
 	backend->ready_ns = fe_now_ns();
+	return error;
+}
+
+/* The words with number in the place of "%s", which is in *filled then (malloc'ed). */
+static void fill_in_words(
+	char *const words[], char *copy[WORDS_MAX], const char *number, char **filled)
+{
+	size_t count = 0;
+
+	for (; words[count] && count < WORDS_MAX - 1; count++) {
+		const char *place = strstr(words[count], "%s");
+
+		copy[count] = words[count];
+		if (place && !*filled) {
+			*filled = fill_in(words[count], place, number);
+			copy[count] = *filled;
+		}
+	}
+	copy[count] = NULL;
+}
+
+int fe_backend_start_inherited(struct fe_backend *backend, char *const words[], int log_fd)
+{
+	char *copy[WORDS_MAX];
+	char *filled = NULL;
+	char number[16];
+	int child_fd;
+
+	*backend = (struct fe_backend){ .socket = -1 };
+	int error = open_pair(backend, &child_fd, number);
+	if (error < 0) {
+		return error;
+	}
+	fill_in_words(words, copy, number, &filled);
+	error = filled ? spawn_words(backend, copy, child_fd, log_fd, -1) : -ENOMEM;
+	free(filled);
+	fd_close(&child_fd);
+	if (error < 0) {
+		fe_backend_stop(backend);
+	}
 	return error;
 }
 

@@ -26,6 +26,12 @@ struct fe_backend {
  */
 int fe_backend_start(struct fe_backend *backend, const char *command, int log_fd, int cpu);
 
+/*
+ * Starts a program from its words, of which one has a "%s" (at most one, only there), on a socket that it
+ * inherits. Blanks in words are fine. Returns 0 or -errno.
+ */
+int fe_backend_start_inherited(struct fe_backend *backend, char *const words[], int log_fd);
+
 /* Connects once more to the path (the older socket, if still here, is closed). Returns 0 or -errno. */
 int fe_backend_reconnect(struct fe_backend *backend, int timeout_ms);
 

@@ -307,13 +307,14 @@ int fe_gpu_run(struct fe_gpu *gpu)
 	return run_from(gpu, bases);
 }
 
-/* What a driver for 2D would accept of what is offered. */
+/* What a driver would accept of what is offered. */
 static uint64_t choose_features(const struct fe_gpu *gpu)
 {
+	const uint64_t for_3d = (1u << VIRTIO_GPU_F_VIRGL) | (1u << VIRTIO_GPU_F_CONTEXT_INIT);
 	const uint64_t known = (1u << VIRTIO_GPU_F_EDID) | (1u << VIRTIO_GPU_F_RESOURCE_UUID) |
 		(1u << VIRTIO_GPU_F_RESOURCE_BLOB) | (1u << VIRTIO_RING_F_INDIRECT_DESC) |
 		(1u << VIRTIO_RING_F_EVENT_IDX) | (1u << VHOST_F_PROTOCOL_FEATURES) |
-		(UINT64_C(1) << 32); // VIRTIO_F_VERSION_1
+		(gpu->options.renderer ? for_3d : 0) | (UINT64_C(1) << 32); // VIRTIO_F_VERSION_1
 
 	return gpu->offered & known & ~gpu->options.features_off;
 }
@@ -392,8 +393,8 @@ static void release_slot(struct fe_gpu *gpu, uint32_t index)
 	gpu->free_slot = index;
 }
 
-int fe_gpu_submit(struct fe_gpu *gpu, uint32_t queue, const void *command, size_t size,
-	uint32_t response_size)
+int fe_gpu_submit_with(struct fe_gpu *gpu, uint32_t queue, const void *command, size_t size,
+	struct fe_buffer tail, uint32_t response_size)
 {
 	uint32_t index = gpu->free_slot;
 
@@ -401,20 +402,30 @@ int fe_gpu_submit(struct fe_gpu *gpu, uint32_t queue, const void *command, size_
 		return -ENOSPC;
 	}
 	struct fe_gpu_slot *slot = &gpu->slots[index];
-	struct fe_buffer out = { place_request(gpu, slot, command, size), (uint32_t)size };
-	struct fe_buffer in = { slot->buffer.addr + FE_GPU_REQUEST_ROOM, response_size };
+	const struct fe_buffer out[2] = {
+		{ place_request(gpu, slot, command, size), (uint32_t)size },
+		tail,
+	};
+	const struct fe_buffer in = { slot->buffer.addr + FE_GPU_REQUEST_ROOM, response_size };
 
 	gpu->free_slot = slot->next_free;
 	slot->response_size = response_size;
 	memset((char *)slot->buffer.host + FE_GPU_REQUEST_ROOM, 0, response_size);
-	int head = out.addr == 0
-		? -ENOSPC
-		: fe_queue_add(&gpu->queues[queue], &out, 1, &in, response_size > 0 ? 1 : 0, index);
+	int head = out[0].addr == 0 ? -ENOSPC
+				    : fe_queue_add(&gpu->queues[queue], out, tail.len > 0 ? 2 : 1,
+					      &in, response_size > 0 ? 1 : 0, index);
 	if (head < 0) {
 		release_slot(gpu, index);
 		return head;
 	}
 	return (int)index;
+}
+
+int fe_gpu_submit(struct fe_gpu *gpu, uint32_t queue, const void *command, size_t size,
+	uint32_t response_size)
+{
+	return fe_gpu_submit_with(
+		gpu, queue, command, size, (struct fe_buffer){ 0 }, response_size);
 }
 
 void fe_gpu_flush(struct fe_gpu *gpu, uint32_t queue)

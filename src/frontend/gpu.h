@@ -33,7 +33,7 @@ enum fe_dialect {
 
 enum fe_gpu_limits {
 	FE_GPU_REQUEST_ROOM = 256, // bytes of a slot's request; larger ones get a span of their own
-	FE_GPU_RESPONSE_ROOM = 1280,
+	FE_GPU_RESPONSE_ROOM = 4096, // a capset is the largest answer
 	FE_GPU_TIMEOUT_MS = 5000,
 };
 
@@ -45,6 +45,7 @@ struct fe_gpu_options {
 	uint64_t features_off; // virtio feature bits (masks) not to accept though offered
 	uint64_t protocol_features_off; // likewise
 	bool ack; // ask for REPLY_ACK everywhere
+	bool renderer; // accept VIRTIO_GPU_F_VIRGL and CONTEXT_INIT, if offered
 
 	/*
 	 * FE_DIALECT_VMM with a display that somebody else serves: the back end's end of its socket
@@ -150,6 +151,13 @@ int fe_gpu_reset(struct fe_gpu *gpu);
  */
 int fe_gpu_submit(struct fe_gpu *gpu, uint32_t queue, const void *command, size_t size,
 	uint32_t response_size);
+
+/*
+ * The same with bytes behind the command that are in guest memory already, and stay there, unchanged, until
+ * the answer is taken.
+ */
+int fe_gpu_submit_with(struct fe_gpu *gpu, uint32_t queue, const void *command, size_t size,
+	struct fe_buffer tail, uint32_t response_size);
 
 /* Publishes and notifies if the device asks for it. */
 void fe_gpu_flush(struct fe_gpu *gpu, uint32_t queue);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef RUN_PROGRAM_H
+#define RUN_PROGRAM_H
+
+/* The program that virtio-gpu-run runs: its surroundings, and what becomes of it. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum program_status {
+	PROGRAM_FAILED = 125, // of virtio-gpu-run itself, as env(1) and timeout(1) have it
+	PROGRAM_NOT_RUN = 126,
+	PROGRAM_NOT_FOUND = 127,
+	PROGRAM_SIGNAL = 128, // and the signal's number
+};
+
+/* One setting of the environment. */
+struct program_variable {
+	const char *name;
+	const char *value; // NULL: the socket's path
+};
+
+/* What makes Mesa draw by vtest; ends with a NULL name. */
+extern const struct program_variable program_variables[];
+
+/*
+ * Starts argv with Mesa told to draw at the socket. With a namespace the socket is at
+ * VTEST_DEFAULT_PATH, too, as far as the program sees, and *has_namespace says whether that could be had.
+ * Returns its pid or -errno; a program that cannot be run ends with PROGRAM_NOT_RUN or NOT_FOUND.
+ */
+pid_t program_start(char **argv, const char *socket_path, bool wants_namespace, bool *has_namespace);
+
+/* The exit status for waitpid's. */
+int program_exit_status(int status);
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/resource.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+enum {
+	PAGE = 4096,
+};
+
+/* Above the region of rings and input, which ends far below. */
+#define FIRST_ADDR UINT64_C(0x10000000000)
+
+void resources_init(struct resources *resources, struct device *device, uint64_t max_bytes)
+{
+	*resources = (struct resources){
+		.device = device,
+		.next_addr = FIRST_ADDR,
+		.max_bytes = max_bytes,
+	};
+	list_init(&resources->used);
+	list_init(&resources->spare);
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct resource *a = left;
+	const struct resource *b = right;
+
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+struct resource *resources_find(const struct resources *resources, uint32_t id)
+{
+	const struct resource key = { .id = id };
+	struct resource *const *found = tfind(&key, &resources->by_id, compare);
+
+	return found ? *found : NULL;
+}
+
+static void memory_free(struct resource_memory *memory)
+{
+	list_remove(&memory->link);
+	if (memory->mapping) {
+		munmap(memory->mapping, memory->region.size);
+	}
+	fd_close(&memory->region.fd);
+	memory->owner->bytes -= memory->region.size;
+	free(memory);
+}
+
+static void free_all(struct list *memories)
+{
+	struct list *link;
+
+	while ((link = list_first(memories))) {
+		memory_free(container_of(link, struct resource_memory, link));
+	}
+}
+
+void resources_finish(struct resources *resources)
+{
+	tdestroy(resources->by_id, free);
+	resources->by_id = NULL;
+	free_all(&resources->used);
+	free_all(&resources->spare);
+}
+
+static bool is_small(const struct resource_memory *memory)
+{
+	return memory->region.size == PAGE;
+}
+
+/* A file that nobody can shorten: the daemon would meet a hole in its memory. */
+static int open_file(uint64_t size)
+{
+	int fd = memfd_create("vtest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0) {
+		return -errno;
+	}
+	if (ftruncate(fd, (off_t)size) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		int error = errno;
+
+		fd_close(&fd);
+		return -error;
+	}
+	return fd;
+}
+
+static int map(struct resource_memory *memory)
+{
+	void *mapping = mmap(NULL, memory->region.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		memory->region.fd, 0);
+
+	if (mapping == MAP_FAILED) {
+		return -errno;
+	}
+	memory->mapping = mapping;
+	return 0;
+}
+
+/* The daemon must know the region before a command that names it: so its word is waited for. */
+static int add_region(struct resources *resources, struct resource_memory *memory)
+{
+	struct fe_session *session = &resources->device->gpu.session;
+	int error;
+
+	session->ack = true;
+	error = fe_session_add_mem_reg(session, &memory->region);
+	session->ack = false;
+	return error;
+}
+
+static struct resource_memory *take_spare(struct resources *resources)
+{
+	struct list *link = list_first(&resources->spare);
+	struct resource_memory *memory;
+
+	if (!link) {
+		return NULL;
+	}
+	memory = container_of(link, struct resource_memory, link);
+	list_remove(link);
+	list_append(&resources->used, link);
+	resources->spare_count--;
+	memset(memory->mapping, 0, memory->region.size);
+	return memory;
+}
+
+static int make_memory(
+	struct resources *resources, uint64_t size, struct resource_memory **created)
+{
+	struct resource_memory *memory = calloc(1, sizeof(*memory));
+	int error;
+
+	if (!memory) {
+		return -ENOMEM;
+	}
+	list_init(&memory->link);
+	list_append(&resources->used, &memory->link);
+	memory->owner = resources;
+	resources->bytes += size;
+	memory->region = (struct fe_region){
+		.fd = open_file(size),
+		.guest_addr = resources->next_addr,
+		.size = size,
+	};
+	error = memory->region.fd < 0 ? memory->region.fd : 0;
+	if (error == 0 && is_small(memory)) {
+		error = map(memory);
+	}
+	if (error == 0) {
+		/* The session only sees that these differ from other regions'. */
+		memory->region.host = (uint8_t *)(uintptr_t)memory->region.guest_addr;
+		error = add_region(resources, memory);
+	}
+	if (error < 0) {
+		memory_free(memory);
+		return error;
+	}
+	resources->next_addr += size;
+	*created = memory;
+	return 0;
+}
+
+static int get_memory(
+	struct resources *resources, uint32_t bytes, struct resource_memory **memory)
+{
+	uint64_t size = ((uint64_t)bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	int error;
+
+	*memory = size == PAGE ? take_spare(resources) : NULL;
+	if (*memory) {
+		return 0;
+	}
+	if (size > resources->max_bytes - resources->bytes) {
+		log_error("the client shares more than %llu bytes (--max-memory)",
+			(unsigned long long)resources->max_bytes);
+		return -ENOMEM;
+	}
+	error = make_memory(resources, size, memory);
+	if (error < 0) {
+		log_error("cannot share %llu bytes: %s", (unsigned long long)size,
+			strerror(-error));
+	}
+	return error;
+}
+
+/* The daemon uses it no longer. */
+static void handle_released(void *data)
+{
+	struct resource_memory *memory = data;
+	struct resources *resources = memory->owner;
+
+	if (is_small(memory) && resources->spare_count < RESOURCE_SPARE_MAX) {
+		list_remove(&memory->link);
+		list_append(&resources->spare, &memory->link);
+		resources->spare_count++;
+		return;
+	}
+	fe_session_rem_mem_reg(&resources->device->gpu.session, &memory->region);
+	memory_free(memory);
+}
+
+static int send_short(struct resources *resources, const void *command, size_t size,
+	device_done_fn done, void *data)
+{
+	return device_send(
+		resources->device, command, size, (struct fe_buffer){ 0 }, done, data);
+}
+
+static int send_create(struct resources *resources, const struct vtest_resource_create *info)
+{
+	const struct virtio_gpu_resource_create_3d command = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
+		.resource_id = info->handle,
+		.target = info->target,
+		.format = info->format,
+		.bind = info->bind,
+		.width = info->width,
+		.height = info->height,
+		.depth = info->depth,
+		.array_size = info->array_size,
+		.last_level = info->last_level,
+		.nr_samples = info->nr_samples,
+	};
+	const struct virtio_gpu_ctx_resource attach = {
+		.hdr = { .type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, .ctx_id = DEVICE_CONTEXT },
+		.resource_id = info->handle,
+	};
+	int error = send_short(resources, &command, sizeof(command), NULL, NULL);
+
+	return error < 0 ? error : send_short(resources, &attach, sizeof(attach), NULL, NULL);
+}
+
+static int send_backing(struct resources *resources, const struct resource *resource)
+{
+	const struct {
+		struct virtio_gpu_resource_attach_backing head;
+		struct virtio_gpu_mem_entry entry;
+	} command = {
+		.head = {
+			.hdr.type = VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING,
+			.resource_id = resource->id,
+			.nr_entries = 1,
+		},
+		.entry = { .addr = resource->memory->region.guest_addr, .length = resource->size },
+	};
+
+	return send_short(resources, &command, sizeof(command), NULL, NULL);
+}
+
+static int make(struct resources *resources, const struct vtest_resource_create *info,
+	struct resource *resource)
+{
+	int error = 0;
+
+	if (info->data_size > 0) {
+		error = get_memory(resources, info->data_size, &resource->memory);
+	}
+	if (error == 0) {
+		error = send_create(resources, info);
+	}
+	if (error == 0 && resource->memory) {
+		error = send_backing(resources, resource);
+	}
+	return error;
+}
+
+int resources_create(struct resources *resources, const struct vtest_resource_create *info,
+	struct resource **created)
+{
+	struct resource *resource = calloc(1, sizeof(*resource));
+	int error;
+
+	if (!resource) {
+		return -ENOMEM;
+	}
+	resource->id = info->handle;
+	resource->size = info->data_size;
+	resource->is_inline = info->data_size == 0;
+	if (!tsearch(resource, &resources->by_id, compare)) {
+		free(resource);
+		return -ENOMEM;
+	}
+	if (info->handle > resources->last_id) {
+		resources->last_id = info->handle;
+	}
+	error = make(resources, info, resource);
+	*created = resource;
+	return error; // an error ends the client, and with it the resource
+}
+
+int resources_unref(struct resources *resources, struct resource *resource)
+{
+	const struct virtio_gpu_resource_unref command = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNREF,
+		.resource_id = resource->id,
+	};
+	struct resource_memory *memory = resource->memory;
+
+	tdelete(resource, &resources->by_id, compare);
+	free(resource);
+	return send_short(resources, &command, sizeof(command), memory ? handle_released : NULL,
+		memory);
+}
+
+static int send_detach(struct resources *resources, const struct resource *resource)
+{
+	const struct virtio_gpu_resource_detach_backing command = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
+		.resource_id = resource->id,
+	};
+
+	return send_short(
+		resources, &command, sizeof(command), handle_released, resource->memory);
+}
+
+int resources_map_inline(struct resources *resources, struct resource *resource, uint32_t size)
+{
+	int error = 0;
+
+	if (resource->memory && resource->size < size) {
+		error = send_detach(resources, resource);
+		resource->memory = NULL;
+	}
+	if (error == 0) {
+		error = device_wait(resources->device, 0);
+	}
+	if (error < 0 || resource->memory) {
+		return error;
+	}
+	resource->size = size;
+	error = get_memory(resources, size, &resource->memory);
+	if (error == 0 && !resource->memory->mapping) {
+		error = map(resource->memory);
+	}
+	return error < 0 ? error : send_backing(resources, resource);
+}

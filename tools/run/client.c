@@ -27,6 +27,11 @@
  * which the daemon copies. Any error ends the client: vtest has no other way to tell one.
  */
 
+enum {
+	MESSAGE_MAX = (int)INPUT_MESSAGE_MAX < (int)DEVICE_REQUEST_MAX ? (int)INPUT_MESSAGE_MAX
+								       : (int)DEVICE_REQUEST_MAX,
+};
+
 struct client {
 	int socket;
 	struct device *device;
@@ -367,7 +372,8 @@ static struct virtio_gpu_cmd_submit make_submit(uint32_t size)
 	};
 }
 
-static int submit(struct client *client, uint64_t addr, uint32_t size, device_done_fn done, void *data)
+static int submit(
+	struct client *client, uint64_t addr, uint32_t size, device_done_fn done, void *data)
 {
 	const struct virtio_gpu_cmd_submit command = make_submit(size);
 
@@ -382,7 +388,7 @@ static int run_submit(struct client *client, const void *body, uint32_t length)
 	int error;
 
 	(void)body;
-	if (length > DEVICE_REQUEST_MAX / 4) {
+	if (length > MESSAGE_MAX / 4) {
 		return refuse(client, "a command stream that is too long", length);
 	}
 	error = need_all(client, length * 4);
@@ -416,7 +422,8 @@ static int send_transfer(struct client *client, const struct virtio_gpu_transfer
 		client->device, command, sizeof(*command), (struct fe_buffer){ 0 }, NULL, NULL);
 }
 
-static int transfer_shared(struct client *client, const struct vtest_transfer2 *transfer, uint32_t type)
+static int transfer_shared(
+	struct client *client, const struct vtest_transfer2 *transfer, uint32_t type)
 {
 	struct resource *resource = resources_find(&client->resources, transfer->handle);
 	struct virtio_gpu_transfer_host_3d command = make_transfer(
@@ -443,13 +450,14 @@ static int run_transfer_put2(struct client *client, const void *body, uint32_t l
 }
 
 /* Finds the resource and has memory ready, which nobody uses, for the bytes on the socket. */
-static int begin_inline(struct client *client, const struct vtest_transfer *transfer,
-	struct resource **found)
+static int begin_inline(
+	struct client *client, const struct vtest_transfer *transfer, struct resource **found)
 {
 	struct resource *resource = resources_find(&client->resources, transfer->handle);
 
 	if (!resource || !resource->is_inline || transfer->data_size == 0) {
-		return refuse(client, "a transfer that is not possible: resource", transfer->handle);
+		return refuse(
+			client, "a transfer that is not possible: resource", transfer->handle);
 	}
 	*found = resource;
 	return resources_map_inline(&client->resources, resource, transfer->data_size);
@@ -478,8 +486,7 @@ static int run_transfer_get(struct client *client, const void *body, uint32_t le
 	if (error == 0) {
 		error = device_wait(client->device, 0);
 	}
-	return error < 0 ? error
-			 : reply(client, resource->memory->mapping, transfer->data_size);
+	return error < 0 ? error : reply(client, resource->memory->mapping, transfer->data_size);
 }
 
 /* The bytes are not padded. */
@@ -525,9 +532,9 @@ static int run_busy_wait(struct client *client, const void *body, uint32_t lengt
 	device_kick(client->device);
 	error = wait->flags & VTEST_BUSY_WAIT_FLAG_WAIT ? device_wait(client->device, 0)
 							: device_reap(client->device);
-	return error < 0 ? error
-			 : reply_number(client, VTEST_RESOURCE_BUSY_WAIT,
-				   client->device->in_flight > 0);
+	return error < 0
+		? error
+		: reply_number(client, VTEST_RESOURCE_BUSY_WAIT, client->device->in_flight > 0);
 }
 
 static int run_sync_create(struct client *client, const void *body, uint32_t length)
@@ -578,7 +585,7 @@ static void *copy_body(struct client *client, uint32_t length, size_t head, int 
 {
 	void *copy = NULL;
 
-	if (length > DEVICE_REQUEST_MAX / 4 || length * 4 < head) {
+	if (length > MESSAGE_MAX / 4 || length * 4 < head) {
 		*error = refuse(client, "a message of a wrong length", length);
 		return NULL;
 	}
@@ -601,7 +608,8 @@ static int answer_sync_wait(struct client *client, const struct vtest_sync_wait 
 	int error;
 
 	if (fd < 0) {
-		return refuse(client, "a wait for sync objects that is not possible", (uint32_t)-fd);
+		return refuse(
+			client, "a wait for sync objects that is not possible", (uint32_t)-fd);
 	}
 	error = reply(client, &answer, sizeof(answer));
 	if (error == 0) {
@@ -649,8 +657,8 @@ static void handle_batch_done(void *data)
 	struct batch_end *end = data;
 
 	for (size_t i = 0; i < end->count; i++) {
-		syncs_write(&end->client->syncs, end->values[i].id,
-			vtest_u64(end->values[i].value));
+		syncs_write(
+			&end->client->syncs, end->values[i].id, vtest_u64(end->values[i].value));
 	}
 	if (end->chunk) {
 		input_release(end->chunk);
@@ -813,7 +821,8 @@ static void keep_name(struct client *client, const char *name, uint32_t size)
 		name[client->name_len]) {
 		unsigned char letter = (unsigned char)name[client->name_len];
 
-		client->name[client->name_len++] = letter < ' ' || letter > '~' ? '?' : (char)letter;
+		client->name[client->name_len++] = letter < ' ' || letter > '~' ? '?'
+										: (char)letter;
 	}
 }
 

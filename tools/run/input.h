@@ -18,9 +18,13 @@
 
 #include "frontend/memory.h"
 
+/* Bytes. Smaller where a test wants to meet the end of a chunk often. */
+#ifndef INPUT_CHUNK_SIZE
+#define INPUT_CHUNK_SIZE (1 << 20)
+#endif
+
 enum input_limits {
 	INPUT_CHUNKS = 4,
-	INPUT_CHUNK_SIZE = 1 << 20,
 	INPUT_MESSAGE_MAX = INPUT_CHUNK_SIZE, // bytes that input_reserve can be asked for
 };
 

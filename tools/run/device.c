@@ -56,7 +56,8 @@ static const char *reason_of(uint32_t type)
 
 static int lost(const struct device *device)
 {
-	log_error("the daemon has ended%s", device->backend.pid ? ": see its last words above" : "");
+	log_error(
+		"the daemon has ended%s", device->backend.pid ? ": see its last words above" : "");
 	return -ECONNRESET;
 }
 
@@ -165,6 +166,23 @@ void device_stop(struct device *device)
 	device->pending = NULL;
 }
 
+/* Commands come by another road and could arrive before: so its word is waited for. */
+int device_add_memory(struct device *device, const struct fe_region *region)
+{
+	struct fe_session *session = &device->gpu.session;
+	int error;
+
+	session->ack = true;
+	error = fe_session_add_mem_reg(session, region);
+	session->ack = false;
+	return error;
+}
+
+void device_remove_memory(struct device *device, const struct fe_region *region)
+{
+	fe_session_rem_mem_reg(&device->gpu.session, region);
+}
+
 /* A transfer that the renderer refuses leaves stale pixels, and is the client's own fault. */
 static bool is_fatal(uint32_t command)
 {
@@ -247,6 +265,14 @@ static int sleep_until_used(struct device *device)
 	return fds[1].revents ? lost(device) : 0;
 }
 
+/* Waits for at least one more command to end, and takes all that have. */
+static int wait_for_one(struct device *device)
+{
+	int error = device->spin_us > 0 && spin(device) ? 0 : sleep_until_used(device);
+
+	return error < 0 ? error : device_reap(device);
+}
+
 int device_wait(struct device *device, uint32_t in_flight)
 {
 	int error = device_reap(device);
@@ -255,14 +281,25 @@ int device_wait(struct device *device, uint32_t in_flight)
 		device_kick(device);
 	}
 	while (error == 0 && device->in_flight > in_flight) {
-		if (device->spin_us == 0 || !spin(device)) {
-			error = sleep_until_used(device);
-		}
-		if (error == 0) {
-			error = device_reap(device);
-		}
+		error = wait_for_one(device);
 	}
 	return error;
+}
+
+int device_wait_until(struct device *device, const bool *done)
+{
+	int error = device_reap(device);
+
+	device_kick(device);
+	while (error == 0 && !*done) {
+		error = wait_for_one(device);
+	}
+	return error;
+}
+
+void device_set(void *data)
+{
+	*(bool *)data = true;
 }
 
 int device_send(struct device *device, const void *command, size_t size, struct fe_buffer tail,
@@ -273,8 +310,8 @@ int device_send(struct device *device, const void *command, size_t size, struct 
 	int slot = -ENOSPC;
 
 	while (error == 0 && slot == -ENOSPC) {
-		slot = fe_gpu_submit_with(&device->gpu, WIRE_CONTROL_QUEUE, command, size, tail,
-			ANSWER_ROOM);
+		slot = fe_gpu_submit_with(
+			&device->gpu, WIRE_CONTROL_QUEUE, command, size, tail, ANSWER_ROOM);
 		if (slot == -ENOSPC) {
 			assert(device->in_flight > 0);
 			error = device_wait(device, device->in_flight - 1);
@@ -290,24 +327,22 @@ int device_send(struct device *device, const void *command, size_t size, struct 
 }
 
 /* A question: nothing else is under way, and the answer is waited for. */
-static int ask(struct device *device, const void *command, size_t size, void *answer,
-	uint32_t answer_size)
+static int ask(
+	struct device *device, const void *command, size_t size, void *answer, uint32_t answer_size)
 {
 	int type = device_wait(device, 0);
 
 	if (type < 0) {
 		return type;
 	}
-	type = fe_gpu_call(
-		&device->gpu, WIRE_CONTROL_QUEUE, command, size, answer, answer_size);
+	type = fe_gpu_call(&device->gpu, WIRE_CONTROL_QUEUE, command, size, answer, answer_size);
 	if (type < 0) {
 		return lost(device);
 	}
 	return type < VIRTIO_GPU_RESP_ERR_UNSPEC ? 0 : -EINVAL;
 }
 
-int device_find_capset(
-	struct device *device, uint32_t id, struct virtio_gpu_resp_capset_info *info)
+int device_find_capset(struct device *device, uint32_t id, struct virtio_gpu_resp_capset_info *info)
 {
 	for (uint32_t i = 0; i < device->gpu.config.num_capsets; i++) {
 		const struct virtio_gpu_get_capset_info command = {
@@ -341,8 +376,8 @@ int device_get_capset(
 	int error;
 
 	assert(size <= sizeof(answer.bytes));
-	error = ask(device, &command, sizeof(command), &answer,
-		(uint32_t)sizeof(answer.hdr) + size);
+	error = ask(
+		device, &command, sizeof(command), &answer, (uint32_t)sizeof(answer.hdr) + size);
 	if (error == 0) {
 		memcpy(bytes, answer.bytes, size);
 	}
@@ -361,6 +396,5 @@ int device_create_context(
 							     : sizeof(command.debug_name);
 	memcpy(command.debug_name, name, command.nlen);
 	device->has_context = true;
-	return device_send(
-		device, &command, sizeof(command), (struct fe_buffer){ 0 }, NULL, NULL);
+	return device_send(device, &command, sizeof(command), (struct fe_buffer){ 0 }, NULL, NULL);
 }

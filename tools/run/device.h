@@ -19,7 +19,8 @@
 #include "frontend/gpu.h"
 
 enum device_limits {
-	DEVICE_REQUEST_MAX = (512 << 10) - 64, // bytes of one command stream: virtio-gpud's --max-request
+	DEVICE_REQUEST_MAX = (512 << 10) -
+		64, // bytes of one command stream: virtio-gpud's --max-request
 	DEVICE_CAPSET_MAX = 4096 - 24,
 	DEVICE_CONTEXT = 1, // the client's context
 };
@@ -68,6 +69,13 @@ int device_create_context(
 	struct device *device, uint32_t capset_id, const char *name, uint32_t name_len);
 
 /*
+ * Makes a region guest memory, for commands that are sent from now on, and no longer: no command may use
+ * it then. Adding returns 0 or -errno; removing fails only when the daemon has gone.
+ */
+int device_add_memory(struct device *device, const struct fe_region *region);
+void device_remove_memory(struct device *device, const struct fe_region *region);
+
+/*
  * Sends a command of size bytes with what lies behind it in guest memory (len 0: nothing). Waits while
  * there is no room. done may be NULL.
  */
@@ -82,6 +90,12 @@ int device_reap(struct device *device);
 
 /* Waits until no more than so many commands are under way. */
 int device_wait(struct device *device, uint32_t in_flight);
+
+/* Waits until *done, which the end of a command sets (see device_set). */
+int device_wait_until(struct device *device, const bool *done);
+
+/* A device_done_fn: data is a bool, which becomes true. */
+void device_set(void *data);
 
 /*
  * For a caller that waits for something else, too: the descriptor that becomes readable when a command

@@ -66,8 +66,7 @@ bool input_reserve(struct input *input, size_t size)
 ssize_t input_fill(struct input *input)
 {
 	uint8_t *bytes = input->current->span.host;
-	ssize_t got = recv(
-		input->socket, bytes + input->end, INPUT_CHUNK_SIZE - input->end, 0);
+	ssize_t got = recv(input->socket, bytes + input->end, INPUT_CHUNK_SIZE - input->end, 0);
 
 	if (got < 0) {
 		return -errno;

@@ -145,8 +145,9 @@ static int make_folder(char path[static 80])
 static void hint(const struct run *run, bool has_namespace)
 {
 	if (run->server.served == 0 && !has_namespace) {
-		log_warn("nothing was drawn: Mesa before 23.1 looks for its renderer at %s only, "
-			 "which could not be put in place; with --log-level=info the reason is told",
+		log_warn(
+			"nothing was drawn: Mesa before 23.1 looks for its renderer at %s only, "
+			"which could not be put in place; with --log-level=info the reason is told",
 			VTEST_DEFAULT_PATH);
 	}
 }

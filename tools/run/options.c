@@ -162,9 +162,8 @@ static int read_option(struct options *options, int option, const char *name)
 	case OPT_POLL_US:
 		return hand_on(options, name, optarg);
 	case OPT_MAX_MEMORY:
-		return read_size(optarg, &options->max_memory) < 0
-			? -EINVAL
-			: hand_on(options, name, optarg);
+		return read_size(optarg, &options->max_memory) < 0 ? -EINVAL
+								   : hand_on(options, name, optarg);
 	case OPT_MAX_CLIENTS:
 		return read_number(name, optarg, OPTIONS_CLIENTS_MAX, &options->max_clients);
 	case OPT_SPIN_US:
@@ -184,13 +183,15 @@ static int read_option(struct options *options, int option, const char *name)
 static int check(const struct options *options)
 {
 	if (options->daemon && (options->daemon_option_count > 0 || options->daemon_program)) {
-		fprintf(stderr, "virtio-gpu-run: --daemon names a daemon that runs: give the "
-				"options for one to that daemon\n");
+		fprintf(stderr,
+			"virtio-gpu-run: --daemon names a daemon that runs: give the "
+			"options for one to that daemon\n");
 		return -EINVAL;
 	}
 	if (options->program && (options->listen || options->print_env)) {
-		fprintf(stderr, "virtio-gpu-run: a program and --%s contradict each other: give one "
-				"of them\n",
+		fprintf(stderr,
+			"virtio-gpu-run: a program and --%s contradict each other: give one "
+			"of them\n",
 			options->listen ? "listen" : "print-env");
 		return -EINVAL;
 	}

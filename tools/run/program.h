@@ -28,7 +28,8 @@ extern const struct program_variable program_variables[];
  * VTEST_DEFAULT_PATH, too, as far as the program sees, and *has_namespace says whether that could be had.
  * Returns its pid or -errno; a program that cannot be run ends with PROGRAM_NOT_RUN or NOT_FOUND.
  */
-pid_t program_start(char **argv, const char *socket_path, bool wants_namespace, bool *has_namespace);
+pid_t program_start(
+	char **argv, const char *socket_path, bool wants_namespace, bool *has_namespace);
 
 /* The exit status for waitpid's. */
 int program_exit_status(int status);

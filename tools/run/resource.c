@@ -14,6 +14,8 @@
 
 enum {
 	PAGE = 4096,
+	BIND_CUSTOM = 1 << 17, // of virgl_hw.h
+	FENCE_SIZE = 8,
 };
 
 /* Above the region of rings and input, which ends far below. */
@@ -109,18 +111,6 @@ static int map(struct resource_memory *memory)
 	return 0;
 }
 
-/* The daemon must know the region before a command that names it: so its word is waited for. */
-static int add_region(struct resources *resources, struct resource_memory *memory)
-{
-	struct fe_session *session = &resources->device->gpu.session;
-	int error;
-
-	session->ack = true;
-	error = fe_session_add_mem_reg(session, &memory->region);
-	session->ack = false;
-	return error;
-}
-
 static struct resource_memory *take_spare(struct resources *resources)
 {
 	struct list *link = list_first(&resources->spare);
@@ -137,8 +127,7 @@ static struct resource_memory *take_spare(struct resources *resources)
 	return memory;
 }
 
-static int make_memory(
-	struct resources *resources, uint64_t size, struct resource_memory **created)
+static int make_memory(struct resources *resources, uint64_t size, struct resource_memory **created)
 {
 	struct resource_memory *memory = calloc(1, sizeof(*memory));
 	int error;
@@ -162,7 +151,7 @@ static int make_memory(
 	if (error == 0) {
 		/* The session only sees that these differ from other regions'. */
 		memory->region.host = (uint8_t *)(uintptr_t)memory->region.guest_addr;
-		error = add_region(resources, memory);
+		error = device_add_memory(resources->device, &memory->region);
 	}
 	if (error < 0) {
 		memory_free(memory);
@@ -173,8 +162,7 @@ static int make_memory(
 	return 0;
 }
 
-static int get_memory(
-	struct resources *resources, uint32_t bytes, struct resource_memory **memory)
+static int get_memory(struct resources *resources, uint32_t bytes, struct resource_memory **memory)
 {
 	uint64_t size = ((uint64_t)bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 	int error;
@@ -190,8 +178,8 @@ static int get_memory(
 	}
 	error = make_memory(resources, size, memory);
 	if (error < 0) {
-		log_error("cannot share %llu bytes: %s", (unsigned long long)size,
-			strerror(-error));
+		log_error(
+			"cannot share %llu bytes: %s", (unsigned long long)size, strerror(-error));
 	}
 	return error;
 }
@@ -208,15 +196,14 @@ static void handle_released(void *data)
 		resources->spare_count++;
 		return;
 	}
-	fe_session_rem_mem_reg(&resources->device->gpu.session, &memory->region);
+	device_remove_memory(resources->device, &memory->region);
 	memory_free(memory);
 }
 
 static int send_short(struct resources *resources, const void *command, size_t size,
 	device_done_fn done, void *data)
 {
-	return device_send(
-		resources->device, command, size, (struct fe_buffer){ 0 }, done, data);
+	return device_send(resources->device, command, size, (struct fe_buffer){ 0 }, done, data);
 }
 
 static int send_create(struct resources *resources, const struct vtest_resource_create *info)
@@ -257,7 +244,27 @@ static int send_backing(struct resources *resources, const struct resource *reso
 		.entry = { .addr = resource->memory->region.guest_addr, .length = resource->size },
 	};
 
-	return send_short(resources, &command, sizeof(command), NULL, NULL);
+	resources->is_attached = false;
+	return send_short(
+		resources, &command, sizeof(command), device_set, &resources->is_attached);
+}
+
+/*
+ * When memory is attached to a buffer of BIND_CUSTOM, libvirglrenderer copies the first contents into it:
+ * whoever wrote into it before would lose that. So Mesa's queries must not have it early. Its fences, a
+ * buffer of 8 bytes for each frame, are never written into, and need not wait.
+ */
+static bool is_copied_into(const struct vtest_resource_create *info)
+{
+	return info->bind & BIND_CUSTOM && info->data_size > FENCE_SIZE;
+}
+
+static int attach_backing(struct resources *resources, const struct resource *resource, bool waits)
+{
+	int error = send_backing(resources, resource);
+
+	return error < 0 || !waits ? error
+				   : device_wait_until(resources->device, &resources->is_attached);
 }
 
 static int make(struct resources *resources, const struct vtest_resource_create *info,
@@ -272,7 +279,7 @@ static int make(struct resources *resources, const struct vtest_resource_create 
 		error = send_create(resources, info);
 	}
 	if (error == 0 && resource->memory) {
-		error = send_backing(resources, resource);
+		error = attach_backing(resources, resource, is_copied_into(info));
 	}
 	return error;
 }
@@ -311,8 +318,8 @@ int resources_unref(struct resources *resources, struct resource *resource)
 
 	tdelete(resource, &resources->by_id, compare);
 	free(resource);
-	return send_short(resources, &command, sizeof(command), memory ? handle_released : NULL,
-		memory);
+	return send_short(
+		resources, &command, sizeof(command), memory ? handle_released : NULL, memory);
 }
 
 static int send_detach(struct resources *resources, const struct resource *resource)
@@ -322,8 +329,7 @@ static int send_detach(struct resources *resources, const struct resource *resou
 		.resource_id = resource->id,
 	};
 
-	return send_short(
-		resources, &command, sizeof(command), handle_released, resource->memory);
+	return send_short(resources, &command, sizeof(command), handle_released, resource->memory);
 }
 
 int resources_map_inline(struct resources *resources, struct resource *resource, uint32_t size)
@@ -345,5 +351,5 @@ int resources_map_inline(struct resources *resources, struct resource *resource,
 	if (error == 0 && !resource->memory->mapping) {
 		error = map(resource->memory);
 	}
-	return error < 0 ? error : send_backing(resources, resource);
+	return error < 0 ? error : attach_backing(resources, resource, true);
 }

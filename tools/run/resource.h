@@ -48,6 +48,7 @@ struct resources {
 	struct list spare; // resource_memory.link
 	uint32_t spare_count;
 	uint32_t last_id; // highest used
+	bool is_attached; // has the last ATTACH_BACKING ended?
 };
 
 void resources_init(struct resources *resources, struct device *device, uint64_t max_bytes);

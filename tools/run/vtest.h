@@ -65,7 +65,8 @@ struct vtest_resource_create {
 	uint32_t array_size;
 	uint32_t last_level;
 	uint32_t nr_samples;
-	uint32_t data_size; // RESOURCE_CREATE2: bytes of shared memory; 0: none. Not in RESOURCE_CREATE
+	uint32_t
+		data_size; // RESOURCE_CREATE2: bytes of shared memory; 0: none. Not in RESOURCE_CREATE
 };
 
 struct vtest_box {

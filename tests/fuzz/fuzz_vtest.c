@@ -255,7 +255,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (size < 2) {
 		return 0;
 	}
-	world = (struct world){ .bytes = bytes + 2, .left = size - 2, .piece = bytes[0], .rhythm = bytes[1] };
+	world = (struct world){
+		.bytes = bytes + 2, .left = size - 2, .piece = bytes[0], .rhythm = bytes[1]
+	};
 	world.device.pending = pending;
 	fe_memory_init(&world.device.gpu.memory);
 	if (fe_memory_add_region(&world.device.gpu.memory, UINT64_C(0x100000000), 1u << 20) < 0) {

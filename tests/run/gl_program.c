@@ -69,10 +69,10 @@ static bool initialize(EGLDisplay display)
 /* GL_PROGRAM_PLATFORM=device: EGL devices alone; else a surfaceless display first. */
 static EGLDisplay open_display(void)
 {
-	PFNEGLGETPLATFORMDISPLAYEXTPROC get_display =
-		(PFNEGLGETPLATFORMDISPLAYEXTPROC)eglGetProcAddress("eglGetPlatformDisplayEXT");
-	PFNEGLQUERYDEVICESEXTPROC query =
-		(PFNEGLQUERYDEVICESEXTPROC)eglGetProcAddress("eglQueryDevicesEXT");
+	PFNEGLGETPLATFORMDISPLAYEXTPROC get_display = (PFNEGLGETPLATFORMDISPLAYEXTPROC)
+		eglGetProcAddress("eglGetPlatformDisplayEXT");
+	PFNEGLQUERYDEVICESEXTPROC query = (PFNEGLQUERYDEVICESEXTPROC)eglGetProcAddress(
+		"eglQueryDevicesEXT");
 	const char *platform = getenv("GL_PROGRAM_PLATFORM");
 	EGLDeviceEXT devices[8];
 	EGLint count = 0;
@@ -127,8 +127,7 @@ static void make_target(void)
 	glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MIN_FILTER, GL_NEAREST);
 	glGenFramebuffers(1, &framebuffer);
 	glBindFramebuffer(GL_FRAMEBUFFER, framebuffer);
-	glFramebufferTexture2D(
-		GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture, 0);
+	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture, 0);
 	if (glCheckFramebufferStatus(GL_FRAMEBUFFER) != GL_FRAMEBUFFER_COMPLETE) {
 		fail(2, "no framebuffer");
 	}
@@ -202,8 +201,8 @@ static void draw_many(unsigned int frame)
 		float y = (float)(i / COLUMNS);
 
 		set_color(frame);
-		glUniform4f(place_uniform, -1.0f + (x + 0.5f) * width,
-			-1.0f + (y + 0.5f) * height, width / 2, height / 2);
+		glUniform4f(place_uniform, -1.0f + (x + 0.5f) * width, -1.0f + (y + 0.5f) * height,
+			width / 2, height / 2);
 		glDrawArrays(GL_TRIANGLE_STRIP, 0, 4);
 	}
 }
@@ -219,8 +218,8 @@ static void draw_uploaded(unsigned int frame)
 		glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MAG_FILTER, GL_NEAREST);
 		memset(texels, 255, sizeof(texels));
 	}
-	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA, TEXTURE, TEXTURE, 0, GL_RGBA, GL_UNSIGNED_BYTE,
-		texels);
+	glTexImage2D(
+		GL_TEXTURE_2D, 0, GL_RGBA, TEXTURE, TEXTURE, 0, GL_RGBA, GL_UNSIGNED_BYTE, texels);
 	draw_quad(frame);
 }
 
@@ -234,7 +233,8 @@ static void check_pixels(const struct scene *scene, unsigned int frame)
 		const unsigned char *pixel = &pixels[places[i] * 4];
 
 		if (pixel[0] != shade(frame) || pixel[1] != 255 || pixel[3] != 255) {
-			fprintf(stderr, "gl_program: %s, frame %u: pixel %u is %u,%u,%u,%u, not %u,255,0,255\n",
+			fprintf(stderr,
+				"gl_program: %s, frame %u: pixel %u is %u,%u,%u,%u, not %u,255,0,255\n",
 				scene->name, frame, places[i], pixel[0], pixel[1], pixel[2],
 				pixel[3], shade(frame));
 			exit(1);

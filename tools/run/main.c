@@ -33,12 +33,9 @@ struct run {
 	bool over;
 };
 
-static int print_env(const char *path)
+static void print_variable(const char *name, const char *value)
 {
-	for (const struct program_variable *one = program_variables; one->name; one++) {
-		printf("%s=%s\n", one->name, one->value ? one->value : path);
-	}
-	return EXIT_SUCCESS;
+	printf("%s=%s\n", name, value);
 }
 
 /* Blocks what is to be read instead. */
@@ -198,7 +195,9 @@ int main(int argc, char **argv)
 	}
 	log_init("virtio-gpu-run", NULL, options.log_level);
 	if (options.print_env) {
-		return print_env(options.listen ? options.listen : VTEST_DEFAULT_PATH);
+		program_environment(
+			options.listen ? options.listen : VTEST_DEFAULT_PATH, print_variable);
+		return EXIT_SUCCESS;
 	}
 	return options.listen ? serve_others(&options) : run_program(&options);
 }

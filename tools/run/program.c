@@ -26,13 +26,21 @@
  * who are not root need a user namespace for it, with their own number in it.
  */
 
-const struct program_variable program_variables[] = {
-	{ "GALLIUM_DRIVER", "virpipe" },
-	{ "LIBGL_ALWAYS_SOFTWARE", "1" }, // the only loader path that asks for GALLIUM_DRIVER
-	{ "__GLX_VENDOR_LIBRARY_NAME", "mesa" }, // glvnd: a vendor's own libraries know no vtest
-	{ "VTEST_SOCKET_NAME", NULL },
-	{ NULL, NULL },
-};
+/* glvnd's description of Mesa's EGL (Debian: libegl-mesa0). */
+#define MESA_EGL "/usr/share/glvnd/egl_vendor.d/50_mesa.json"
+
+void program_environment(const char *socket_path, void (*set)(const char *name, const char *value))
+{
+	set("GALLIUM_DRIVER", "virpipe");
+	set("LIBGL_ALWAYS_SOFTWARE",
+		"1"); // the only road in Mesa's loader that asks for GALLIUM_DRIVER
+	set("VTEST_SOCKET_NAME", socket_path);
+	/* Where a vendor's GL is installed, too, glvnd would take that. */
+	set("__GLX_VENDOR_LIBRARY_NAME", "mesa");
+	if (access(MESA_EGL, R_OK) == 0) {
+		set("__EGL_VENDOR_LIBRARY_FILENAMES", MESA_EGL);
+	}
+}
 
 static int write_file(const char *path, const char *text)
 {
@@ -92,11 +100,9 @@ static int enter_namespace(const char *socket_path)
 	return 0;
 }
 
-static void set_variables(const char *socket_path)
+static void set_variable(const char *name, const char *value)
 {
-	for (const struct program_variable *one = program_variables; one->name; one++) {
-		setenv(one->name, one->value ? one->value : socket_path, 1);
-	}
+	setenv(name, value, 1);
 }
 
 /* In the new process. */
@@ -110,7 +116,7 @@ static _Noreturn void become(char **argv, const char *socket_path, int namespace
 		(void)!write(namespace_pipe, &error, sizeof(error));
 		close(namespace_pipe);
 	}
-	set_variables(socket_path);
+	program_environment(socket_path, set_variable);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvp(argv[0], argv);

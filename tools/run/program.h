@@ -14,14 +14,8 @@ enum program_status {
 	PROGRAM_SIGNAL = 128, // and the signal's number
 };
 
-/* One setting of the environment. */
-struct program_variable {
-	const char *name;
-	const char *value; // NULL: the socket's path
-};
-
-/* What makes Mesa draw by vtest; ends with a NULL name. */
-extern const struct program_variable program_variables[];
+/* Calls set for each variable of the environment that makes Mesa draw by vtest at the socket. */
+void program_environment(const char *socket_path, void (*set)(const char *name, const char *value));
 
 /*
  * Starts argv with Mesa told to draw at the socket. With a namespace the socket is at

@@ -25,7 +25,8 @@ packages() {
 		;;
 	gl)
 		# The headers, the library, and Mesa's drivers, of which one draws in software.
-		echo libvirglrenderer-dev libegl-dev libgles-dev libvirglrenderer1 libegl1 libgl1-mesa-dri
+		echo libvirglrenderer-dev libegl-dev libgles-dev libvirglrenderer1 libegl1 libgl1 \
+			libgl1-mesa-dri
 		;;
 	arm64)
 		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user

@@ -12,6 +12,7 @@
 #include "daemon/options.h"
 #include "daemon/setup.h"
 #include "memory/mmap.h"
+#include "render/virgl/virgl.h"
 
 /* Exit statuses: 0 the work is done, 1 something failed or is impossible here, 2 wrong options. */
 #define EXIT_USAGE 2
@@ -74,6 +75,8 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	case OPTIONS_PRINT_CAPABILITIES:
 		return capabilities_print(stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	case OPTIONS_LIST_GPUS:
+		return virgl_list_gpus(&options.gl, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	case OPTIONS_SERVE:
 		break;
 	}

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/values.h"
+#include "render/virgl/gpu.h"
 
 /*
  * How this works
@@ -225,7 +226,47 @@ static int parse_capset(struct options *options, const char *value, struct parse
 static int parse_render_node(struct options *options, const char *value, struct parse_error *error)
 {
 	(void)error;
-	options->render_node = value;
+	options->gl.render_node = value;
+	return 0;
+}
+
+static int parse_gpu(struct options *options, const char *value, struct parse_error *error)
+{
+	struct gpu_name name;
+
+	if (gpu_name_parse(&name, value) < 0) {
+		return fail(error,
+			"give an index, a PCI address (0000:01:00.0 or 01:00.0) or a UUID (with or "
+			"without GPU-), as --list-gpus shows them");
+	}
+	options->gl.gpu = value;
+	return 0;
+}
+
+static int parse_egl_library(struct options *options, const char *value, struct parse_error *error)
+{
+	if (!*value) {
+		return fail(
+			error, "the path is empty: give the file of a libEGL, or of a driver's");
+	}
+	options->gl.egl_library = value;
+	return 0;
+}
+
+static int parse_gl_library(struct options *options, const char *value, struct parse_error *error)
+{
+	if (!*value) {
+		return fail(error, "the path is empty: give the file of a libGL");
+	}
+	options->gl.gl_library = value;
+	return 0;
+}
+
+static int parse_list_gpus(struct options *options, const char *value, struct parse_error *error)
+{
+	(void)value;
+	(void)error;
+	options->action = OPTIONS_LIST_GPUS;
 	return 0;
 }
 
@@ -242,7 +283,7 @@ static int parse_allow_software(
 {
 	(void)value;
 	(void)error;
-	options->allow_software = true;
+	options->gl.allow_software = true;
 	return 0;
 }
 
@@ -359,8 +400,18 @@ static const struct option_spec option_specs[] = {
 	{ "capset", "LIST", "3D protocols to offer: virgl, or none (the default)", parse_capset },
 	{ "virgl", NULL, "the same as --capset=virgl", parse_virgl },
 	{ "render-node", "PATH", "the GPU to draw with (one that is found)", parse_render_node },
-	{ "allow-software", NULL, "draw in software though --render-node is given",
+	{ "gpu", "GPU",
+		"the same by the index that --list-gpus shows, by PCI address or\n"
+		"by UUID",
+		parse_gpu },
+	{ "allow-software", NULL, "draw in software where --gpu or --render-node cannot be used",
 		parse_allow_software },
+	{ "list-gpus", NULL, "print what can draw here, and exit", parse_list_gpus },
+	{ "egl-library", "PATH",
+		"the libEGL to load, or a driver's EGL for glvnd's libEGL (the\n"
+		"system's)",
+		parse_egl_library },
+	{ "gl-library", "PATH", "the libGL to load (the system's)", parse_gl_library },
 	{ "poll-us", "N",
 		"look for more work for N microseconds after the last request\n"
 		"before sleeping (0)",
@@ -460,6 +511,35 @@ static int parse_row(
 	return spec->parse(options, value, &error);
 }
 
+static int check_gl(const struct options *options, char *error)
+{
+	const struct virgl_config *gl = &options->gl;
+	const struct {
+		const char *name, *value;
+	} uses[] = {
+		{ "render-node", gl->render_node },
+		{ "gpu", gl->gpu },
+		{ "egl-library", gl->egl_library },
+		{ "gl-library", gl->gl_library },
+	};
+
+	if (gl->render_node && gl->gpu) {
+		snprintf(error, OPTIONS_ERROR_SIZE,
+			"--render-node and --gpu contradict each other: give one of them");
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
+		if (uses[i].value && !options->virgl && options->action == OPTIONS_SERVE) {
+			snprintf(error, OPTIONS_ERROR_SIZE,
+				"--%s=%s has no use for a 2D device: add --capset=virgl, or leave it "
+				"out",
+				uses[i].name, uses[i].value);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int check_together(const struct options *options, int argc, char **argv, char *error)
 {
 	if (optind < argc) {
@@ -479,14 +559,7 @@ static int check_together(const struct options *options, int argc, char **argv, 
 			"--socket-path and --control name the same file: give two");
 		return -EINVAL;
 	}
-	if (options->render_node && !options->virgl) {
-		snprintf(error, OPTIONS_ERROR_SIZE,
-			"--render-node=%s has no use for a 2D device: add --capset=virgl, or leave "
-			"it out",
-			options->render_node);
-		return -EINVAL;
-	}
-	return 0;
+	return check_gl(options, error);
 }
 
 int options_parse(
@@ -509,7 +582,8 @@ int options_parse(
 			return fail_unknown(error, option, argv[optind - 1]);
 		}
 		result = parse_row(options, (size_t)(option - OPTION_VALUE), seen, error);
-		if (result < 0 || options->action != OPTIONS_SERVE) {
+		if (result < 0 || options->action == OPTIONS_HELP ||
+			options->action == OPTIONS_VERSION) {
 			return result;
 		}
 	}

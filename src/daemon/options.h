@@ -10,12 +10,14 @@
 
 #include "base/log.h"
 #include "daemon/bridge.h"
+#include "render/virgl/virgl.h"
 
 enum options_action {
 	OPTIONS_SERVE,
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 	OPTIONS_PRINT_CAPABILITIES,
+	OPTIONS_LIST_GPUS,
 };
 
 /* Strings are borrowed from argv. */
@@ -28,8 +30,7 @@ struct options {
 	const char *name; // NULL: the socket file's name
 	enum log_level log_level;
 	bool virgl; // offer OpenGL
-	const char *render_node; // NULL: not given
-	bool allow_software;
+	struct virgl_config gl; // how
 	struct bridge_config bridge; // virgl is set when the renderer was opened
 };
 

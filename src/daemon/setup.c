@@ -175,15 +175,10 @@ static int open_loop(struct setup *setup)
 /* Before any socket is there: what is asked for and impossible ends the start, early. */
 static int open_virgl(struct setup *setup)
 {
-	const struct virgl_config config = {
-		.render_node = setup->options->render_node,
-		.allow_software = setup->options->allow_software,
-	};
-
 	if (!setup->options->virgl) {
 		return 0;
 	}
-	setup->virgl = virgl_open(setup->loop, &config);
+	setup->virgl = virgl_open(setup->loop, &setup->options->gl);
 	return setup->virgl ? 0 : -ENODEV;
 }
 

@@ -216,8 +216,8 @@ static void impossible_features_are_refused_with_a_reason(void **state)
 	parsed = parse("--capset=virgl,virgl2", "--render-node=/dev/dri/renderD128",
 		"--allow-software", NULL);
 	assert_int_equal(parsed.result, 0);
-	assert_true(parsed.options.virgl && parsed.options.allow_software);
-	assert_string_equal(parsed.options.render_node, "/dev/dri/renderD128");
+	assert_true(parsed.options.virgl && parsed.options.gl.allow_software);
+	assert_string_equal(parsed.options.gl.render_node, "/dev/dri/renderD128");
 	parsed = parse("--render-node=/dev/dri/renderD128", NULL);
 	assert_refused(&parsed, -EINVAL, "--render-node=/dev/dri/renderD128", "2D device", NULL);
 	parsed = parse("--capset=virgl2,venus", NULL);
@@ -229,6 +229,47 @@ static void impossible_features_are_refused_with_a_reason(void **state)
 	assert_int_equal(parsed.result, 0);
 	parsed = parse("--capset=", NULL);
 	assert_int_equal(parsed.result, 0);
+}
+
+static void gpus_are_named(void **state)
+{
+	const char *const names[] = { "--gpu=0", "--gpu=01:00.0",
+		"--gpu=GPU-12345678-9abc-def0-1234-56789abcdef0" };
+	const char *const unused[] = { "--gpu=0", "--egl-library=/a", "--gl-library=/a" };
+	struct parsed parsed;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		parsed = parse("--virgl", names[i], NULL);
+		assert_int_equal(parsed.result, 0);
+		assert_string_equal(parsed.options.gl.gpu, names[i] + strlen("--gpu="));
+	}
+	parsed = parse("--virgl", "--gpu=H200", NULL);
+	assert_refused(&parsed, -EINVAL, "--gpu=H200", "index", "PCI address", "--list-gpus", NULL);
+	parsed = parse("--virgl", "--gpu=0", "--render-node=/a", NULL);
+	assert_refused(&parsed, -EINVAL, "--render-node and --gpu", NULL);
+	parsed = parse("--virgl", "--egl-library=", NULL);
+	assert_refused(&parsed, -EINVAL, "--egl-library=", "empty", NULL);
+	parsed = parse("--virgl", "--gl-library=", NULL);
+	assert_refused(&parsed, -EINVAL, "--gl-library=", "empty", NULL);
+	for (size_t i = 0; i < sizeof(unused) / sizeof(unused[0]); i++) {
+		parsed = parse(unused[i], NULL);
+		assert_refused(&parsed, -EINVAL, unused[i], "2D device", NULL);
+	}
+}
+
+/* The list depends on the libraries, wherever they are named. */
+static void lists_take_libraries(void **state)
+{
+	struct parsed parsed = parse("--egl-library=/a", "--list-gpus", "--gl-library=/b", NULL);
+
+	(void)state;
+	assert_int_equal(parsed.result, 0);
+	assert_int_equal(parsed.options.action, OPTIONS_LIST_GPUS);
+	assert_string_equal(parsed.options.gl.egl_library, "/a");
+	assert_string_equal(parsed.options.gl.gl_library, "/b");
+	parsed = parse("--list-gpus", "--bogus", NULL);
+	assert_refused(&parsed, -EINVAL, "--bogus", NULL);
 }
 
 static void capabilities_ignore_all_else(void **state)
@@ -294,6 +335,8 @@ int main(void)
 		cmocka_unit_test(unknown_words_are_named),
 		cmocka_unit_test(contradictions_are_refused),
 		cmocka_unit_test(impossible_features_are_refused_with_a_reason),
+		cmocka_unit_test(gpus_are_named),
+		cmocka_unit_test(lists_take_libraries),
 		cmocka_unit_test(capabilities_ignore_all_else),
 		cmocka_unit_test(help_and_version_end_the_parse),
 		cmocka_unit_test(long_values_fit_the_message),

@@ -132,9 +132,11 @@ static void lists_are_described(void **state)
 
 	(void)state;
 	gpu_list_describe(&list, text, sizeof(text));
-	assert_string_equal(text, "0 = llvmpipe, 1 = ACME 3000 at 0000:01:00.0 with UUID " UUID);
+	assert_string_equal(text,
+		"0 = llvmpipe (EGL device 1), "
+		"1 = ACME 3000 (EGL device 0, PCI 0000:01:00.0, UUID " UUID ")");
 	gpu_list_describe(&list, text, 20); // is cut
-	assert_string_equal(text, "0 = llvmpipe, 1 = A");
+	assert_string_equal(text, "0 = llvmpipe (EGL d");
 	list.count = 0;
 	gpu_list_describe(&list, text, sizeof(text));
 	assert_string_equal(text, "none");
@@ -157,7 +159,7 @@ static void tables_have_what_is_known(void **state)
 	assert_string_equal(table,
 		"GPU  KIND      ROUTE                            PCI ADDRESS   UUID               "
 		"                   RENDER NODE          DRIVER    RENDERER\n"
-		"0    software  EGL device 1                     none          unknown            "
+		"0    software  EGL device 1                     none          none               "
 		"                   none                 unknown   llvmpipe, OpenGL 4.5\n"
 		"1 *  hardware  EGL device 0                     0000:01:00.0  " UUID "  "
 		"/dev/dri/renderD128  ACME 1.2  ACME 3000, OpenGL 4.6\n"
@@ -277,7 +279,16 @@ static void nodes_have_addresses(void **state)
 		0);
 	node_pci(root, 226, 130, pci);
 	assert_string_equal(pci, "");
-	node_pci_of_file("/dev/null", pci);
+	node_pci_of_file("", "/dev/null", pci);
+	assert_string_equal(pci, "");
+	/* By its name where /dev has no such file. */
+	assert_int_equal(symlink("../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0",
+				 make_way("sys/class/drm/renderD128/device")),
+		0);
+	node_pci_of_file(root, "/dev/dri/renderD128", pci);
+	assert_string_equal(pci, "0000:01:00.0");
+	write_file("dev/dri/renderD128", "no device");
+	node_pci_of_file(root, "/dev/dri/renderD128", pci);
 	assert_string_equal(pci, "");
 }
 

@@ -2,6 +2,7 @@
 #include "render/virgl/virgl.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "base/log.h"
 
@@ -13,11 +14,24 @@ bool virgl_is_possible(bool *render_node)
 	return false;
 }
 
+static void complain(void)
+{
+	log_error("VirGL cannot be offered: this build has no GL renderer (meson -Dvirgl=enabled)");
+}
+
+int virgl_list_gpus(const struct virgl_config *config, FILE *file)
+{
+	(void)config;
+	(void)file;
+	complain();
+	return -ENOTSUP;
+}
+
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 {
 	(void)loop;
 	(void)config;
-	log_error("VirGL cannot be offered: this build has no GL renderer (meson -Dvirgl=enabled)");
+	complain();
 	return NULL;
 }
 

@@ -4,32 +4,42 @@
 
 /*
  * An EGL display without a window system, and its GL contexts, for libvirglrenderer's callbacks. The
- * display is opened here, not by the library, so that any vendor's libEGL serves (glvnd's variables
- * choose one). Loaded when first asked for.
+ * display is opened here, not by the library, so that any vendor's libEGL serves.
  */
 
 #include <stdbool.h>
-#include <stddef.h>
+
+#include "render/virgl/gpu.h"
+#include "render/virgl/vendor.h"
 
 struct egl;
 
-/* How a display is found. */
-struct egl_config {
-	const char *render_node; // a DRM render node, by GBM; NULL: an EGL device, else surfaceless
-	bool allow_software; // draw in software though a GPU was asked for
-};
+#define EGL_ERROR_SIZE VENDOR_ERROR_SIZE
 
-/* Returns NULL on failure (logged). */
-struct egl *egl_open(const struct egl_config *config);
+/*
+ * Opens a display on the GPU (of which the route, and with it the number or the node, is looked at), or
+ * with NULL on the first that there is: an EGL device that is no software renderer, else what the
+ * surfaceless platform gives, else an EGL device that is one. Returns NULL on failure, and error says
+ * what was wrong and what to do.
+ */
+struct egl *egl_open(const struct vendor_choice *choice, const struct gpu *gpu,
+	char error[static EGL_ERROR_SIZE]);
+
+/* Opens a display that draws in software. */
+struct egl *egl_open_software(
+	const struct vendor_choice *choice, char error[static EGL_ERROR_SIZE]);
+
 void egl_close(struct egl *egl); // NULL is fine
 
-/* "llvmpipe (LLVM 15.0.6, 256 bits), OpenGL 4.5": what draws. */
-const char *egl_description(const struct egl *egl);
-const char *egl_route(const struct egl *egl); // "EGL device", "surfaceless", "render node PATH"
-bool egl_is_software(const struct egl *egl);
+/*
+ * Fills in what EGL says it can draw with, before any of it is opened: devices in its order, then the
+ * surfaceless platform. Returns 0 or -errno, and error says what was wrong.
+ */
+int egl_list(const struct vendor_choice *choice, struct gpu_list *list,
+	char error[static EGL_ERROR_SIZE]);
 
-/* Writes "renderD128 renderD129", or "none", into text. Is there one? */
-bool egl_list_render_nodes(char *text, size_t size);
+/* What draws, as far as it tells; owned by the display. */
+const struct gpu *egl_gpu(const struct egl *egl);
 
 /* A context that shares objects with all others; NULL when this version cannot be had. */
 void *egl_create_context(struct egl *egl, int major, int minor);

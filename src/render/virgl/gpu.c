@@ -166,15 +166,17 @@ static const char *title(const struct gpu *gpu)
 
 void gpu_list_describe(const struct gpu_list *list, char *text, size_t size)
 {
+	char route[GPU_ROUTE_SIZE];
 	size_t used = 0;
 
 	snprintf(text, size, "none");
 	for (uint32_t i = 0; i < list->count; i++) {
 		const struct gpu *gpu = &list->gpus[i];
 
-		used = append(text, size, used, "%s%u = %s%s%s%s%s", i ? ", " : "", i, title(gpu),
-			gpu->pci[0] ? " at " : "", gpu->pci, gpu->uuid[0] ? " with UUID " : "",
-			gpu->uuid);
+		gpu_describe_route(gpu, route, sizeof(route));
+		used = append(text, size, used, "%s%u = %s (%s%s%s%s%s)", i ? ", " : "", i,
+			title(gpu), route, gpu->pci[0] ? ", PCI " : "", gpu->pci,
+			gpu->uuid[0] ? ", UUID " : "", gpu->uuid);
 	}
 }
 
@@ -211,7 +213,7 @@ static void fill_cells(row_cells cells, const struct gpu_list *list, const struc
 	fill_cell(cells[COLUMN_KIND], gpu->software ? "software" : gpu->error[0] ? "" : "hardware");
 	gpu_describe_route(gpu, cells[COLUMN_ROUTE], CELL_SIZE);
 	fill_cell(cells[COLUMN_PCI], gpu->software ? "none" : gpu->pci);
-	fill_cell(cells[COLUMN_UUID], gpu->uuid);
+	fill_cell(cells[COLUMN_UUID], gpu->software ? "none" : gpu->uuid);
 	fill_cell(cells[COLUMN_NODE], gpu->node[0] || has_node ? gpu->node : "none");
 	fill_cell(cells[COLUMN_DRIVER], gpu->driver);
 	if (gpu->error[0]) {

@@ -67,10 +67,12 @@ const struct gpu *gpu_list_default(const struct gpu_list *list);
 /* Adds a copy; nothing is added beyond GPU_MAX. */
 void gpu_list_add(struct gpu_list *list, const struct gpu *gpu);
 
+#define GPU_ROUTE_SIZE 96
+
 /* Writes "EGL device 0", "render node /dev/dri/renderD128" or "surfaceless". */
 void gpu_describe_route(const struct gpu *gpu, char *text, size_t size);
 
-/* Writes "0 = NVIDIA H100 (0000:01:00.0), 1 = ..." or "none", for a message about a wrong choice. */
+/* Writes "0 = NVIDIA H100 (EGL device 0, PCI 0000:01:00.0), 1 = ..." or "none", for a message about a wrong choice. */
 void gpu_list_describe(const struct gpu_list *list, char *text, size_t size);
 
 /* Writes a table. */

@@ -59,28 +59,41 @@ static void take_pci(const char *text, char pci[GPU_PCI_SIZE])
 	}
 }
 
-void node_pci(const char *root, unsigned int major, unsigned int minor, char pci[GPU_PCI_SIZE])
+static void pci_of_link(const char *path, char pci[GPU_PCI_SIZE])
 {
-	char path[PATH_MAX], target[PATH_MAX];
-	const char *last;
+	char target[PATH_MAX];
 
 	pci[0] = '\0';
-	snprintf(path, sizeof(path), "%s/sys/dev/char/%u:%u/device", root, major, minor);
-	if (!realpath(path, target)) {
-		return;
+	if (realpath(path, target)) {
+		take_pci(strrchr(target, '/') + 1, pci);
 	}
-	last = strrchr(target, '/');
-	take_pci(last + 1, pci);
 }
 
-void node_pci_of_file(const char *path, char pci[GPU_PCI_SIZE])
+void node_pci(const char *root, unsigned int major, unsigned int minor, char pci[GPU_PCI_SIZE])
 {
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/sys/dev/char/%u:%u/device", root, major, minor);
+	pci_of_link(path, pci);
+}
+
+void node_pci_of_file(const char *root, const char *path, char pci[GPU_PCI_SIZE])
+{
+	const char *slash = strrchr(path, '/');
+	char whole[PATH_MAX];
 	struct stat status;
 
 	pci[0] = '\0';
-	if (stat(path, &status) == 0 && S_ISCHR(status.st_mode)) {
-		node_pci("", major(status.st_rdev), minor(status.st_rdev), pci);
+	snprintf(whole, sizeof(whole), "%s%s", root, path);
+	if (stat(whole, &status) == 0) {
+		if (S_ISCHR(status.st_mode)) {
+			node_pci(root, major(status.st_rdev), minor(status.st_rdev), pci);
+		}
+		return;
 	}
+	snprintf(
+		whole, sizeof(whole), "%s/sys/class/drm/%s/device", root, slash ? slash + 1 : path);
+	pci_of_link(whole, pci);
 }
 
 /* The UUID that the driver's file has, or the empty text. */

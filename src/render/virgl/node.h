@@ -22,8 +22,8 @@ void node_describe(const char *root, char *text, size_t size);
 /* Fills in the PCI address of a character device, or the empty text. */
 void node_pci(const char *root, unsigned int major, unsigned int minor, char pci[GPU_PCI_SIZE]);
 
-/* The same for the file of one, a path as the driver gives it. */
-void node_pci_of_file(const char *path, char pci[GPU_PCI_SIZE]);
+/* The same for a DRM node's path; the file itself need not be there. */
+void node_pci_of_file(const char *root, const char *path, char pci[GPU_PCI_SIZE]);
 
 /*
  * What NVIDIA's driver says in /proc: fills in the PCI address of the GPU with that UUID, or, where

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "render/virgl/egl.h"
+#include "render/virgl/node.h"
 #include "render/virgl/virgl_impl.h"
 
 /*
@@ -239,7 +240,7 @@ static int start_library(struct virgl *virgl)
 	error = virgl->library.init(virgl, VIRGL_RENDERER_THREAD_SYNC, &virgl->callbacks);
 	if (error) {
 		log_error("VirGL cannot be offered: virglrenderer does not start on %s (error %d)",
-			egl_description(virgl->egl), error);
+			egl_gpu(virgl->egl)->renderer, error);
 		return -ENODEV;
 	}
 	virgl->started = true;
@@ -276,15 +277,26 @@ static bool can_load(const char *name)
 
 bool virgl_is_possible(bool *render_node)
 {
-	char nodes[128];
+	char nodes[NODE_MAX][64];
 
-	*render_node = egl_list_render_nodes(nodes, sizeof(nodes)) && can_load("libgbm.so.1");
-	return can_load("libvirglrenderer.so.1") && can_load("libEGL.so.1");
+	*render_node = node_list("", nodes) > 0 && can_load("libgbm.so.1");
+	return can_load("libvirglrenderer.so.1") && can_load("libEGL.so.1") &&
+		(can_load("libGL.so.1") || can_load("libOpenGL.so.0"));
+}
+
+static void describe(struct virgl *virgl)
+{
+	const struct gpu *gpu = egl_gpu(virgl->egl);
+	char route[GPU_ROUTE_SIZE];
+
+	gpu_describe_route(gpu, route, sizeof(route));
+	snprintf(virgl->description, sizeof(virgl->description),
+		"VirGL on %s, OpenGL %s (%s%s%s%s)", gpu->renderer, gpu->version, route,
+		gpu->pci[0] ? ", PCI " : "", gpu->pci, gpu->software ? ", software" : "");
 }
 
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 {
-	const struct egl_config egl_config = { config->render_node, config->allow_software };
 	struct virgl *virgl = calloc(1, sizeof(*virgl));
 
 	if (!virgl) {
@@ -292,17 +304,13 @@ struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 		return NULL;
 	}
 	virgl->loop = loop;
-	if (virgl_library_load(&virgl->library) < 0) {
+	/* Before anything of GL is in the process: drivers are asked in children of it. */
+	virgl->egl = virgl_open_display(config);
+	if (!virgl->egl || virgl_library_load(&virgl->library) < 0 || start_library(virgl) < 0 ||
+		find_capsets(virgl) < 0 || virgl_fences_open(virgl) < 0) {
 		goto fail;
 	}
-	virgl->egl = egl_open(&egl_config);
-	if (!virgl->egl || start_library(virgl) < 0 || find_capsets(virgl) < 0 ||
-		virgl_fences_open(virgl) < 0) {
-		goto fail;
-	}
-	snprintf(virgl->description, sizeof(virgl->description), "VirGL on %s (%s%s)",
-		egl_description(virgl->egl), egl_route(virgl->egl),
-		egl_is_software(virgl->egl) ? ", software" : "");
+	describe(virgl);
 	return virgl;
 
 fail:

@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/loop.h"
 #include "memory/memory.h"
@@ -16,8 +17,11 @@
 struct virgl;
 
 struct virgl_config {
-	const char *render_node; // the GPU, "/dev/dri/renderD128"; NULL: found by itself
-	bool allow_software; // draw in software though a render node was given
+	const char *render_node; // the GPU, "/dev/dri/renderD128"; NULL: not named
+	const char *gpu; // an index, PCI address or UUID of one; NULL: not named
+	bool allow_software; // draw in software where the GPU that was named cannot
+	const char *egl_library; // NULL: the system's
+	const char *gl_library; // NULL: the system's
 };
 
 /*
@@ -25,6 +29,12 @@ struct virgl_config {
  * name? Loads them for a moment.
  */
 bool virgl_is_possible(bool *render_node);
+
+/*
+ * Writes a table of what can draw here; the node, the GPU and allow_software are not looked at. Returns
+ * 0, or -errno (logged) when nothing can be asked.
+ */
+int virgl_list_gpus(const struct virgl_config *config, FILE *file);
 
 /* Loads the library, finds a GPU and starts. Returns NULL on failure (logged). */
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config);

@@ -46,6 +46,9 @@ struct virgl_device {
 
 struct virgl_device *virgl_device_of(struct renderer *renderer);
 
+/* choose.c: opens a display as configured. Returns NULL on failure (logged). */
+struct egl *virgl_open_display(const struct virgl_config *config);
+
 /* texture.c */
 int virgl_texture_create(struct renderer *renderer, const struct render_texture_info *info,
 	struct render_resource **resource);

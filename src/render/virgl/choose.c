@@ -45,6 +45,8 @@ static int find_named(const struct virgl_config *config, struct gpu *gpu, char *
 		return -ENODEV;
 	}
 	*gpu = *found;
+	/* By an address or UUID hardware is asked for, whatever the driver makes of it. */
+	gpu->software = found->software && name.kind == GPU_NAME_INDEX;
 	return 0;
 }
 

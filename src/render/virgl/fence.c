@@ -65,9 +65,6 @@ int virgl_fences_open(struct virgl *virgl)
 		virgl->poll_source = loop_add_fd(
 			virgl->loop, fd, LOOP_READABLE, handle_poll_fd, virgl);
 	} else {
-		log_info("VirGL: the library has no thread that waits for fences: looking for them "
-			 "every %d ms",
-			POLL_MS);
 		virgl->poll_timer = loop_add_timer(virgl->loop, handle_poll_timer, virgl);
 	}
 	return virgl->tell && (virgl->poll_source || virgl->poll_timer) ? 0 : -ENOMEM;

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "render/virgl/egl.h"
+#include "render/virgl/features.h"
 #include "render/virgl/node.h"
 #include "render/virgl/virgl_impl.h"
 
@@ -295,6 +296,14 @@ static void describe(struct virgl *virgl)
 		gpu->pci[0] ? ", PCI " : "", gpu->pci, gpu->software ? ", software" : "");
 }
 
+static void log_features(const struct virgl *virgl)
+{
+	char text[1024];
+
+	features_describe(virgl->library.handle, virgl->poll_source != NULL, text, sizeof(text));
+	log_info("%s", text);
+}
+
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 {
 	struct virgl *virgl = calloc(1, sizeof(*virgl));
@@ -311,6 +320,7 @@ struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 		goto fail;
 	}
 	describe(virgl);
+	log_features(virgl);
 	return virgl;
 
 fail:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "render/virgl/virgl.h"
 
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <drm_fourcc.h>
 
 #include "base/loop.h"
+#include "render/virgl/features.h"
 #include "support/array_memory.h"
 
 /*
@@ -435,6 +437,33 @@ static void wrong_textures_are_refused(void **state)
 	}
 }
 
+/* What there is comes before what there is not, with its reason. */
+static void features_are_told(void **state)
+{
+	void *library = dlopen("libvirglrenderer.so.1", RTLD_LAZY);
+	void *none = dlopen(NULL, RTLD_LAZY);
+	char text[1024];
+	const char *lacks;
+
+	(void)state;
+	features_describe(library, true, text, sizeof(text));
+	lacks = strstr(text, "; lacks: ");
+	assert_non_null(strstr(text, "libvirglrenderer.so.1."));
+	assert_true(!lacks || strstr(text, "a thread that waits for fences, ") < lacks);
+	features_describe(library, false, text, sizeof(text));
+	lacks = strstr(text, "; lacks: a thread that waits for fences (");
+	assert_non_null(lacks);
+	assert_non_null(strstr(text, "has: "));
+	assert_true(strstr(text, ", blobs, ") < lacks);
+	features_describe(none, false, text, sizeof(text));
+	assert_null(strstr(text, "has: "));
+	assert_non_null(strstr(text, "blobs (guests copy"));
+	features_describe(none, false, text, 40); // is cut
+	assert_int_equal(strlen(text), 39);
+	dlclose(library);
+	dlclose(none);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -449,6 +478,7 @@ int main(void)
 		TEST(fences_end_in_order),
 		TEST(a_vm_that_goes_takes_its_fences),
 		TEST(wrong_textures_are_refused),
+		cmocka_unit_test(features_are_told),
 	};
 
 	return cmocka_run_group_tests_name("virgl", tests, open_library, close_library);

@@ -40,41 +40,56 @@ static int find_named(const struct virgl_config *config, struct gpu *gpu, char *
 			have);
 		return -ENODEV;
 	}
-	if (found->error[0]) {
-		snprintf(error, EGL_ERROR_SIZE, "%s", found->error);
-		return -ENODEV;
-	}
 	*gpu = *found;
-	/* By an address or UUID hardware is asked for, whatever the driver makes of it. */
-	gpu->software = found->software && name.kind == GPU_NAME_INDEX;
 	return 0;
 }
 
-/* Returns NULL on failure, and error says why. */
+static int find_node(const struct virgl_config *config, struct gpu *gpu, char *error)
+{
+	const struct vendor_choice choice = libraries_of(config);
+
+	*gpu = (struct gpu){ .route = GPU_RENDER_NODE };
+	if ((size_t)snprintf(gpu->node, sizeof(gpu->node), "%s", config->render_node) >=
+		sizeof(gpu->node)) {
+		snprintf(error, EGL_ERROR_SIZE, "the path is too long for a render node's");
+		return -EINVAL;
+	}
+	probe_gpu(&choice, gpu);
+	return 0;
+}
+
+/* By an address, UUID or node hardware is asked for, whatever the driver makes of it. */
+static bool may_be_software(const struct virgl_config *config)
+{
+	struct gpu_name name;
+
+	return config->gpu && gpu_name_parse(&name, config->gpu) == 0 &&
+		name.kind == GPU_NAME_INDEX;
+}
+
+/*
+ * Returns NULL on failure, and error says why. Nothing of a GPU that cannot be used gets into this
+ * process: EGL does not close a display without harm to others.
+ */
 static struct egl *open_asked(const struct virgl_config *config, char *error)
 {
 	const struct vendor_choice choice = libraries_of(config);
-	struct gpu gpu = { .route = GPU_RENDER_NODE };
-	struct egl *egl;
+	struct gpu gpu;
+	int result = config->gpu ? find_named(config, &gpu, error) : find_node(config, &gpu, error);
 
-	if (config->gpu) {
-		if (find_named(config, &gpu, error) < 0) {
-			return NULL;
-		}
-	} else if ((size_t)snprintf(gpu.node, sizeof(gpu.node), "%s", config->render_node) >=
-		sizeof(gpu.node)) {
-		snprintf(error, EGL_ERROR_SIZE, "the path is too long for a render node's");
+	if (result < 0) {
 		return NULL;
 	}
-	egl = egl_open(&choice, &gpu, error);
-	if (egl && egl_gpu(egl)->software && !gpu.software) {
-		snprintf(error, EGL_ERROR_SIZE,
-			"it would be drawn in software (%s): check its driver",
-			egl_gpu(egl)->renderer);
-		egl_close(egl);
-		egl = NULL;
+	if (gpu.error[0]) {
+		snprintf(error, EGL_ERROR_SIZE, "%s", gpu.error);
+		return NULL;
 	}
-	return egl;
+	if (gpu.software && !may_be_software(config)) {
+		snprintf(error, EGL_ERROR_SIZE,
+			"it would be drawn in software (%s): check its driver", gpu.renderer);
+		return NULL;
+	}
+	return egl_open(&choice, &gpu, error);
 }
 
 struct egl *virgl_open_display(const struct virgl_config *config)

@@ -100,7 +100,7 @@ static void ask_gpu(void *result, void *data)
 	}
 }
 
-static void open_in_child(const struct vendor_choice *choice, struct gpu *gpu)
+void probe_gpu(const struct vendor_choice *choice, struct gpu *gpu)
 {
 	int killer, result;
 
@@ -112,14 +112,14 @@ static void open_in_child(const struct vendor_choice *choice, struct gpu *gpu)
 }
 
 /* By its EGL device, else by its render node. */
-static void probe(const struct vendor_choice *choice, struct gpu *gpu)
+static void probe_routes(const struct vendor_choice *choice, struct gpu *gpu)
 {
 	struct gpu by_node = *gpu;
 
-	open_in_child(choice, gpu);
+	probe_gpu(choice, gpu);
 	if (gpu->error[0] && gpu->route == GPU_EGL_DEVICE && gpu->node[0]) {
 		by_node.route = GPU_RENDER_NODE;
-		open_in_child(choice, &by_node);
+		probe_gpu(choice, &by_node);
 		if (!by_node.error[0]) {
 			*gpu = by_node;
 		}
@@ -136,7 +136,7 @@ int probe_gpus(const struct vendor_choice *choice, struct gpu_list *list,
 	}
 	add_nodes(list);
 	for (uint32_t i = 0; i < list->count; i++) {
-		probe(choice, &list->gpus[i]);
+		probe_routes(choice, &list->gpus[i]);
 	}
 	return 0;
 }

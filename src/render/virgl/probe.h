@@ -13,4 +13,10 @@
 int probe_gpus(const struct vendor_choice *choice, struct gpu_list *list,
 	char error[static EGL_ERROR_SIZE]);
 
+/*
+ * Asks the driver of one GPU in the same way, of which the route, and with it the number or the node, is
+ * given: fills in the rest, or why it cannot be used.
+ */
+void probe_gpu(const struct vendor_choice *choice, struct gpu *gpu);
+
 #endif

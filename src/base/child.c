@@ -34,6 +34,9 @@ static void drop_messages(void)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
+	if (null >= 0) {
+		dup2(null, STDOUT_FILENO);
+	}
 	if (null >= 0 && !log_is_enabled(LOG_DEBUG)) {
 		dup2(null, STDERR_FILENO);
 	}

@@ -13,7 +13,7 @@ typedef void (*child_fn)(void *result, void *data);
 
 /*
  * Calls fn in a child, where result and data are as they are here, and copies what it left in the size
- * bytes of result back. What it prints on stderr is dropped unless debug lines are logged. Only for a
+ * bytes of result back. What it prints is dropped, on stderr unless debug lines are logged. Only for a
  * process with one thread.
  *
  * Returns 0; -ETIMEDOUT when it took longer (it is killed); -EPIPE when it ended before fn returned,

@@ -79,6 +79,7 @@ class List(GpuTest):
         self.assertEqual(crashes["RENDERER"], "cannot be used: the driver crashed (Aborted)")
         self.assertEqual((crashes["KIND"], crashes["UUID"]), ("unknown", uuid_of(2)))
         self.assertEqual(software["KIND"], "software")
+        self.assertEqual((software["UUID"], software["PCI ADDRESS"]), (uuid_of(3), "none"))
 
     def test_a_driver_that_crashes_at_once(self):
         self.assert_refused(["--list-gpus", *FAKE], "GL cannot be used", "the driver crashed",

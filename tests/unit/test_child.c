@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -113,6 +114,33 @@ static void a_hung_child_is_ended(void **state)
 	assert_int_equal(errno, ECHILD);
 }
 
+static void print(void *result, void *data)
+{
+	*(ssize_t *)result = write(STDOUT_FILENO, data, strlen(data));
+}
+
+/* A driver's chatter would be taken for the program's output. */
+static void what_it_prints_is_dropped(void **state)
+{
+	int saved = dup(STDOUT_FILENO), ends[2], killer;
+	ssize_t written = 0;
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	fflush(stdout);
+	dup2(ends[1], STDOUT_FILENO);
+	close(ends[1]);
+	assert_int_equal(
+		child_run(print, (void *)"chatter", &written, sizeof(written), LONG_MS, &killer),
+		0);
+	dup2(saved, STDOUT_FILENO); // the last writing end goes
+	close(saved);
+	assert_int_equal(written, 7);
+	assert_int_equal(read(ends[0], &byte, 1), 0);
+	close(ends[0]);
+}
+
 static void handle_term(int number)
 {
 	(void)number;
@@ -138,6 +166,7 @@ int main(void)
 		cmocka_unit_test(a_crash_stays_there),
 		cmocka_unit_test(an_early_end_is_noticed),
 		cmocka_unit_test(a_hung_child_is_ended),
+		cmocka_unit_test(what_it_prints_is_dropped),
 		cmocka_unit_test(handlers_are_not_inherited),
 	};
 

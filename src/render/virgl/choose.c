@@ -18,30 +18,36 @@ static struct vendor_choice libraries_of(const struct virgl_config *config)
 	return (struct vendor_choice){ .egl = config->egl_library, .gl = config->gl_library };
 }
 
+/* An index needs one driver to be asked, an address or UUID those up to the one that has it. */
 static int find_named(const struct virgl_config *config, struct gpu *gpu, char *error)
 {
 	const struct vendor_choice choice = libraries_of(config);
 	struct gpu_list list = { .count = 0 };
-	const struct gpu *found;
-	struct gpu_name name;
 	char have[EGL_ERROR_SIZE];
+	struct gpu_name name;
 
 	if (gpu_name_parse(&name, config->gpu) < 0) {
 		snprintf(error, EGL_ERROR_SIZE, "neither an index, a PCI address nor a UUID");
 		return -EINVAL;
 	}
-	if (probe_gpus(&choice, &list, error) < 0) {
+	if (probe_list(&choice, &list, error) < 0) {
 		return -ENODEV;
 	}
-	found = gpu_list_find(&list, &name);
-	if (!found) {
-		gpu_list_describe(&list, have, sizeof(have));
-		snprintf(error, EGL_ERROR_SIZE, "there is no such GPU (have: %.400s; --list-gpus)",
-			have);
-		return -ENODEV;
+	for (uint32_t i = 0; i < list.count; i++) {
+		if (name.kind != GPU_NAME_INDEX || name.index == i) {
+			probe_gpu(&choice, &list.gpus[i]);
+		}
+		if (gpu_list_find(&list, &name) == &list.gpus[i]) {
+			*gpu = list.gpus[i];
+			return 0;
+		}
 	}
-	*gpu = *found;
-	return 0;
+	if (name.kind == GPU_NAME_INDEX) {
+		probe_all(&choice, &list);
+	}
+	gpu_list_describe(&list, have, sizeof(have));
+	snprintf(error, EGL_ERROR_SIZE, "there is no such GPU (have: %.400s; --list-gpus)", have);
+	return -ENODEV;
 }
 
 static int find_node(const struct virgl_config *config, struct gpu *gpu, char *error)
@@ -129,10 +135,11 @@ int virgl_list_gpus(const struct virgl_config *config, FILE *file)
 	struct gpu_list list = { .count = 0 };
 	char error[EGL_ERROR_SIZE];
 
-	if (probe_gpus(&choice, &list, error) < 0) {
+	if (probe_list(&choice, &list, error) < 0) {
 		log_error("GL cannot be used: %s", error);
 		return -ENODEV;
 	}
+	probe_all(&choice, &list);
 	gpu_list_print(&list, file);
 	if (gpu_list_default(&list)) {
 		fputs("* is taken when neither --gpu nor --render-node is given.\n", file);

@@ -204,17 +204,21 @@ static void fill_cell(char *cell, const char *text)
 	snprintf(cell, CELL_SIZE, "%s", text[0] ? text : "unknown");
 }
 
+/* A software renderer has none of what hardware has, unless its driver is to blame. */
+static void fill_identity(char *cell, const struct gpu *gpu, const char *text)
+{
+	fill_cell(cell, text[0] || !gpu->software ? text : "none");
+}
+
 static void fill_cells(row_cells cells, const struct gpu_list *list, const struct gpu *gpu)
 {
-	bool has_node = gpu->route != GPU_SURFACELESS && !gpu->software;
-
 	snprintf(cells[COLUMN_INDEX], CELL_SIZE, "%u%s", (unsigned int)(gpu - list->gpus),
 		gpu == gpu_list_default(list) ? " *" : "");
 	fill_cell(cells[COLUMN_KIND], gpu->software ? "software" : gpu->error[0] ? "" : "hardware");
 	gpu_describe_route(gpu, cells[COLUMN_ROUTE], CELL_SIZE);
-	fill_cell(cells[COLUMN_PCI], gpu->software ? "none" : gpu->pci);
-	fill_cell(cells[COLUMN_UUID], gpu->software ? "none" : gpu->uuid);
-	fill_cell(cells[COLUMN_NODE], gpu->node[0] || has_node ? gpu->node : "none");
+	fill_identity(cells[COLUMN_PCI], gpu, gpu->pci);
+	fill_identity(cells[COLUMN_UUID], gpu, gpu->uuid);
+	fill_identity(cells[COLUMN_NODE], gpu, gpu->node);
 	fill_cell(cells[COLUMN_DRIVER], gpu->driver);
 	if (gpu->error[0]) {
 		snprintf(cells[COLUMN_RENDERER], CELL_SIZE, "cannot be used: %s", gpu->error);

@@ -100,7 +100,7 @@ static void ask_gpu(void *result, void *data)
 	}
 }
 
-void probe_gpu(const struct vendor_choice *choice, struct gpu *gpu)
+static void open_in_child(const struct vendor_choice *choice, struct gpu *gpu)
 {
 	int killer, result;
 
@@ -111,32 +111,34 @@ void probe_gpu(const struct vendor_choice *choice, struct gpu *gpu)
 	}
 }
 
-/* By its EGL device, else by its render node. */
-static void probe_routes(const struct vendor_choice *choice, struct gpu *gpu)
+void probe_gpu(const struct vendor_choice *choice, struct gpu *gpu)
 {
 	struct gpu by_node = *gpu;
 
-	probe_gpu(choice, gpu);
+	open_in_child(choice, gpu);
 	if (gpu->error[0] && gpu->route == GPU_EGL_DEVICE && gpu->node[0]) {
 		by_node.route = GPU_RENDER_NODE;
-		probe_gpu(choice, &by_node);
-		if (!by_node.error[0]) {
+		open_in_child(choice, &by_node);
+		if (!by_node.error[0] && !by_node.software) {
 			*gpu = by_node;
 		}
 	}
 }
 
-int probe_gpus(const struct vendor_choice *choice, struct gpu_list *list,
+void probe_all(const struct vendor_choice *choice, struct gpu_list *list)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		probe_gpu(choice, &list->gpus[i]);
+	}
+}
+
+int probe_list(const struct vendor_choice *choice, struct gpu_list *list,
 	char error[static EGL_ERROR_SIZE])
 {
 	int result = find_devices(choice, list, error);
 
-	if (result < 0) {
-		return result;
+	if (result == 0) {
+		add_nodes(list);
 	}
-	add_nodes(list);
-	for (uint32_t i = 0; i < list->count; i++) {
-		probe_routes(choice, &list->gpus[i]);
-	}
-	return 0;
+	return result;
 }

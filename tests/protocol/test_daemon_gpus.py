@@ -70,7 +70,7 @@ class List(GpuTest):
             self.assertEqual(daemon.stop(), 0)
 
     def test_devices_of_all_kinds(self):
-        works, fails, crashes, software = self.list_gpus(*FAKE)
+        works, fails, crashes, software, surfaceless = self.list_gpus(*FAKE)
         self.assertEqual(works, {
             "GPU": "0 *", "KIND": "hardware", "ROUTE": "EGL device 0", "PCI ADDRESS": "unknown",
             "UUID": uuid_of(0), "RENDER NODE": "unknown", "DRIVER": "ACME",
@@ -80,6 +80,8 @@ class List(GpuTest):
         self.assertEqual((crashes["KIND"], crashes["UUID"]), ("unknown", uuid_of(2)))
         self.assertEqual(software["KIND"], "software")
         self.assertEqual((software["UUID"], software["PCI ADDRESS"]), (uuid_of(3), "none"))
+        # Who chose that GPU was the driver; it says which it is.
+        self.assertEqual(surfaceless, {**works, "GPU": "4", "ROUTE": "surfaceless"})
 
     def test_a_driver_that_crashes_at_once(self):
         self.assert_refused(["--list-gpus", *FAKE], "GL cannot be used", "the driver crashed",

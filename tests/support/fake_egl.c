@@ -6,7 +6,7 @@
 
 /*
  * A vendor's libEGL for tests, with GPUs of all kinds: 0 works, 1 cannot be opened, 2 takes the process
- * with it, 3 turns out to draw in software. With FAKE_EGL_CRASH in the environment it does so when it is
+ * with it, 3 turns out to draw in software. The surfaceless platform draws with 0. With FAKE_EGL_CRASH in the environment it does so when it is
  * asked which there are. Nothing draws.
  */
 
@@ -44,7 +44,8 @@ const char *fake_gl_get_string(unsigned int name)
 EXPORT const char *eglQueryString(EGLDisplay display, EGLint name)
 {
 	if (display == EGL_NO_DISPLAY) {
-		return "EGL_EXT_platform_base EGL_EXT_platform_device EGL_EXT_device_enumeration";
+		return "EGL_EXT_platform_base EGL_EXT_platform_device EGL_EXT_device_enumeration "
+		       "EGL_EXT_device_query EGL_MESA_platform_surfaceless";
 	}
 	return name == EGL_VENDOR
 		? "ACME"
@@ -102,7 +103,13 @@ EXPORT EGLint eglGetError(void)
 static EGLDisplay get_platform_display(EGLenum platform, void *native, const EGLint *attributes)
 {
 	(void)attributes;
-	return platform == EGL_PLATFORM_DEVICE_EXT ? native : EGL_NO_DISPLAY;
+	return platform == EGL_PLATFORM_DEVICE_EXT ? native : &devices[WORKS];
+}
+
+static EGLBoolean query_display_attrib(EGLDisplay display, EGLint name, EGLAttrib *value)
+{
+	*value = (EGLAttrib)display;
+	return name == EGL_DEVICE_EXT;
 }
 
 static EGLBoolean query_devices(EGLint max, EGLDeviceEXT *found, EGLint *count)
@@ -143,6 +150,7 @@ EXPORT __eglMustCastToProperFunctionPointerType eglGetProcAddress(const char *na
 	} functions[] = {
 #define FUNCTION(name, function) { name, (__eglMustCastToProperFunctionPointerType)function }
 		FUNCTION("eglGetPlatformDisplayEXT", get_platform_display),
+		FUNCTION("eglQueryDisplayAttribEXT", query_display_attrib),
 		FUNCTION("eglQueryDevicesEXT", query_devices),
 		FUNCTION("eglQueryDeviceStringEXT", query_device_string),
 		FUNCTION("eglQueryDeviceBinaryEXT", query_device_binary),

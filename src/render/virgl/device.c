@@ -147,6 +147,24 @@ static void ask_driver_name(struct egl *egl)
 	copy_text(egl->gpu.driver, sizeof(egl->gpu.driver), text);
 }
 
+/* Where the driver chose, as by the surfaceless platform, it says what. */
+static void ask_device(struct egl *egl)
+{
+	struct gpu device, *gpu = &egl->gpu;
+	EGLAttrib value = 0;
+
+	if (gpu->route == GPU_EGL_DEVICE || !egl->query_display_attrib ||
+		!egl->query_display_attrib(egl->display, EGL_DEVICE_EXT, &value) || !value) {
+		return;
+	}
+	egl_describe_device(egl, (EGLDeviceEXT)value, 0, &device);
+	if (!gpu->node[0]) {
+		memcpy(gpu->node, device.node, sizeof(gpu->node));
+	}
+	memcpy(gpu->pci, device.pci, sizeof(gpu->pci));
+	memcpy(gpu->uuid, device.uuid, sizeof(gpu->uuid));
+}
+
 static void find_pci(struct gpu *gpu)
 {
 	if (!gpu->pci[0] && gpu->node[0]) {
@@ -190,6 +208,7 @@ int egl_describe_display(struct egl *egl)
 	copy_text(gpu->version, sizeof(gpu->version), version);
 	gpu->software = names_software(renderer);
 	ask_driver_name(egl);
+	ask_device(egl);
 	if (!gpu->uuid[0] && !gpu->software) {
 		ask_uuid(egl); // a software driver's is its version
 	}

@@ -83,6 +83,10 @@ static int find_extensions(struct egl *egl)
 		egl->query_device_binary = (PFNEGLQUERYDEVICEBINARYEXTPROC)egl->get_proc_address(
 			"eglQueryDeviceBinaryEXT");
 	}
+	if (egl->query_device_string && egl_has_extension(list, "EGL_EXT_device_query")) {
+		egl->query_display_attrib = (PFNEGLQUERYDISPLAYATTRIBEXTPROC)egl->get_proc_address(
+			"eglQueryDisplayAttribEXT");
+	}
 	return 0;
 }
 

@@ -34,6 +34,7 @@ struct egl {
 	PFNEGLQUERYDEVICESEXTPROC query_devices; // NULL: no EGL devices
 	PFNEGLQUERYDEVICESTRINGEXTPROC query_device_string;
 	PFNEGLQUERYDEVICEBINARYEXTPROC query_device_binary; // may be NULL
+	PFNEGLQUERYDISPLAYATTRIBEXTPROC query_display_attrib; // NULL: does not tell devices
 };
 
 bool egl_has_extension(const char *list, const char *name);

@@ -16,7 +16,7 @@ libraries=/usr/lib/$(uname -m)-linux-gnu
 
 mkdir -p "$out/bin" "$out/lib" "$out/dri" "$out/share"
 cp "$build/virtio-gpud" "$build/virtio-gpu-run" "$build/tests/run/gl_program" "$out/bin/"
-for program in virgl_test_server glmark2 glxgears glxinfo eglinfo es2_info Xvfb xkbcomp; do
+for program in virgl_test_server glmark2 glxgears es2_info Xvfb xkbcomp; do
 	cp -L "$(command -v "$program")" "$out/bin/$program"
 done
 cp -L "$libraries/dri/swrast_dri.so" "$out/dri/"

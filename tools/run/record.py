@@ -57,7 +57,9 @@ def arguments():
 def install():
     """Paths that the X server and glmark2 were built with."""
     for name, place in (("share/xkb", "/usr/share/X11/xkb"), ("share/glmark2", "/usr/share/glmark2"),
-                        ("bin/xkbcomp", "/usr/bin/xkbcomp")):
+                        ("bin/xkbcomp", "/usr/bin/xkbcomp"),
+                        ("dri/swrast_dri.so", f"/usr/lib/{os.uname().machine}-linux-gnu/dri/"
+                         "swrast_dri.so")):
         place = Path(place)
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def processors():
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 12:
         return None, None, None
-    return allowed[2:4], allowed[4:5], allowed[6:10]
+    return allowed[2:4], allowed[4:6], allowed[6:]
 
 
 PROGRAM_CPUS, SCREEN_CPUS, SERVER_CPUS = processors()
@@ -88,7 +90,7 @@ def environment(**more):
 
 def client_environment(participant, **more):
     if participant == "native":
-        return environment(**more)
+        return environment(__GLX_VENDOR_LIBRARY_NAME="nvidia", **more)
     return environment(GALLIUM_DRIVER="virpipe", LIBGL_ALWAYS_SOFTWARE="1", VTEST_SOCKET_NAME=SOCKET,
                        LIBGL_DRIVERS_PATH=f"{HERE}/dri", __GLX_VENDOR_LIBRARY_NAME="mesa",
                        __EGL_VENDOR_LIBRARY_FILENAMES=f"{HERE}/share/50_mesa.json", **more)
@@ -228,6 +230,8 @@ def show_programs(participants):
     """Programs that are not timed: do they draw with the right renderer?"""
     for participant in participants:
         for words in (["es2_info"], ["timeout", "7", "glxgears", "-info"]):
+            if participant == "native" and words == ["es2_info"]:
+                continue  # a vendor's EGL may want more of the X server than Xvfb has
             output, _ = run(participant, words, DISPLAY=":77")
             lines = [line.strip() for line in output.splitlines()
                      if re.search(r"renderer|GL_RENDERER|frames in", line)]

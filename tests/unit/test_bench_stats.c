@@ -58,6 +58,16 @@ static void test_ratio_is_paired(void **state)
 	assert_true(ratio.low == 2 && ratio.median == 2 && ratio.high == 2);
 }
 
+static void test_difference_is_paired(void **state)
+{
+	const double a[] = { 12, 102, 32, NAN, 52 };
+	const double b[] = { 10, 100, 30, 7, 50 };
+
+	(void)state;
+	struct stats_interval difference = stats_difference(a, b, 5);
+	assert_true(difference.low == 2 && difference.median == 2 && difference.high == 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -65,6 +75,7 @@ int main(void)
 		cmocka_unit_test(test_quantile_is_nearest_rank),
 		cmocka_unit_test(test_interval_holds_the_median),
 		cmocka_unit_test(test_ratio_is_paired),
+		cmocka_unit_test(test_difference_is_paired),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

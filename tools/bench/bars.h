@@ -21,8 +21,19 @@ struct bar {
 	bool at_least; // else at most
 };
 
-/* Fills bars and returns how many there are. */
-size_t bars_collect(const struct results *results, struct bar bars[static BARS_MAX]);
+struct bars {
+	struct bar all[BARS_MAX];
+	size_t count;
+};
+
+/* Lists what the results' table promises. */
+void bars_collect(const struct results *results, struct bars *bars);
+void bars_of_transport(const struct results *results, struct bars *bars);
+void bars_of_gl(const struct results *results, struct bars *bars);
+
+/* Adds a bar, named "name: what"; beyond BARS_MAX none. unit is borrowed. */
+void bars_add(struct bars *bars, const char *name, const char *what, const char *unit,
+	struct stats_interval value, double wanted, bool at_least);
 
 /* Met: the interval does not exclude the bar. False when it was not measured. */
 bool bar_is_met(const struct bar *bar);

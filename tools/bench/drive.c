@@ -5,9 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-
-#include "base/fd.h"
 
 /*
  * How this works
@@ -22,7 +19,6 @@
 
 enum {
 	COMMANDS_MAX = 3,
-	WAIT_MS = 5000,
 	SLOTS_MAX = 1024,
 	// a power of two, and no larger than READER_TIMES: operations are found again by number
 	OPERATIONS_MAX = READER_TIMES,
@@ -147,8 +143,9 @@ static int begin_operation(struct drive *drive, uint64_t now)
 	drive->begin_ns[number] = now;
 	drive->missing[number] = (uint8_t)drive->command_count;
 	for (size_t i = 0; i < drive->command_count; i++) {
-		int slot = fe_gpu_submit(&drive->peer->gpu, drive->queue, &drive->commands[i].bytes,
-			drive->commands[i].size, sizeof(struct virtio_gpu_ctrl_hdr));
+		int slot = fe_gpu_submit(&drive->peer->device.gpu, drive->queue,
+			&drive->commands[i].bytes, drive->commands[i].size,
+			sizeof(struct virtio_gpu_ctrl_hdr));
 
 		if (slot < 0) {
 			return slot;
@@ -176,44 +173,12 @@ static void end_command(struct drive *drive, const struct fe_gpu_answer *answer)
 	}
 }
 
-/* Sleeps until the device notifies; epoll and read, as an event loop does. */
-static int sleep_for_call(struct drive *drive)
-{
-	struct fe_queue *queue = &drive->peer->gpu.queues[drive->queue];
-	struct epoll_event event;
-
-	if (fe_queue_enable_call(queue)) {
-		return 0;
-	}
-	if (epoll_wait(drive->peer->call_epoll, &event, 1, WAIT_MS) <= 0) {
-		return -ETIMEDOUT;
-	}
-	fd_event_clear(queue->call);
-	return 0;
-}
-
-static int spin_for_used(struct drive *drive)
-{
-	struct fe_queue *queue = &drive->peer->gpu.queues[drive->queue];
-	uint64_t end = fe_now_ns() + WAIT_MS * UINT64_C(1000000);
-
-	for (uint32_t turn = 1; !fe_queue_has_used(queue); turn++) {
-		if (turn % 65536 == 0 && fe_now_ns() >= end) {
-			return -ETIMEDOUT;
-		}
-	}
-	return 0;
-}
-
 static int take_answers(struct drive *drive)
 {
-	struct fe_gpu *gpu = &drive->peer->gpu;
+	struct fe_gpu *gpu = &drive->peer->device.gpu;
 	struct fe_gpu_answer answer;
-	int error = 0;
+	int error = device_wait(&drive->peer->device, drive->queue, drive->row->spin);
 
-	while (error == 0 && !fe_queue_has_used(&gpu->queues[drive->queue])) {
-		error = drive->row->spin ? spin_for_used(drive) : sleep_for_call(drive);
-	}
 	while (error == 0 && fe_gpu_take(gpu, drive->queue, &answer)) {
 		end_command(drive, &answer);
 	}
@@ -231,7 +196,7 @@ static int begin_operations(struct drive *drive, uint64_t end)
 		error = begin_operation(drive, now);
 	}
 	if (drive->begun != before) {
-		fe_gpu_flush(&drive->peer->gpu, drive->queue);
+		fe_gpu_flush(&drive->peer->device.gpu, drive->queue);
 	}
 	return error;
 }
@@ -243,7 +208,7 @@ static int run(struct drive *drive, double seconds)
 	int error = begin_operations(drive, end);
 
 	if (drive->row->spin) {
-		fe_queue_disable_call(&drive->peer->gpu.queues[drive->queue]);
+		fe_queue_disable_call(&drive->peer->device.gpu.queues[drive->queue]);
 	}
 	while (error == 0 && drive->ended < drive->begun) {
 		error = take_answers(drive);
@@ -259,7 +224,7 @@ static int collect_frames(struct drive *drive)
 {
 	struct reader *reader = &drive->peer->reader;
 	const struct reader_shared *shared = reader->shared;
-	int error = reader_wait(reader, &shared->frames, drive->begun, WAIT_MS);
+	int error = reader_wait(reader, &shared->frames, drive->begun, DEVICE_WAIT_MS);
 
 	if (error < 0) {
 		return error;
@@ -319,7 +284,8 @@ static void fill_sample(const struct drive *drive, struct usage_counters used, u
 static int measure(struct drive *drive, const char *name, double seconds, struct sample *sample)
 {
 	struct peer *peer = drive->peer;
-	struct usage_counters before = usage_read(peer->process.pid, peer->instructions_fd);
+	struct usage_counters before = usage_read(
+		peer->device.process.pid, peer->device.instructions_fd);
 	uint64_t messages = messages_so_far(drive);
 	int error = run(drive, seconds);
 
@@ -332,7 +298,8 @@ static int measure(struct drive *drive, const char *name, double seconds, struct
 	if (drive->row->kind == ROW_CURSOR) {
 		settle_cursor(drive, messages);
 	}
-	struct usage_counters after = usage_read(peer->process.pid, peer->instructions_fd);
+	struct usage_counters after = usage_read(
+		peer->device.process.pid, peer->device.instructions_fd);
 	if (peer->reader.shared->violations > 0) {
 		return complain(drive, name, peer->reader.shared->violation, -EPROTO);
 	}
@@ -346,7 +313,7 @@ static void settle_display(struct peer *peer)
 {
 	struct virtio_gpu_resp_display_info info;
 
-	fe_gpu_get_display_info(&peer->gpu, &info);
+	fe_gpu_get_display_info(&peer->device.gpu, &info);
 }
 
 int drive_row(struct peer *peer, const char *name, const struct row *row, double seconds,

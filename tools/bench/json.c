@@ -16,6 +16,7 @@ static const char *const field_names[SAMPLE_FIELDS] = {
 	[SAMPLE_INSTRUCTIONS] = "instructions_per_op",
 	[SAMPLE_SWITCHES] = "switches_per_op",
 	[SAMPLE_MESSAGES] = "messages_per_op",
+	[SAMPLE_BANDWIDTH] = "mb_per_second",
 };
 
 static void put_string(FILE *file, const char *text)
@@ -69,6 +70,8 @@ static void put_environment(
 		options->backend_cpu, options->display_cpu, options->rounds,
 		options->seconds_per_cell);
 	put_string(file, options->note ? options->note : "");
+	fprintf(file, ",\n\"command\": \"%s\",\n\"gl_driver\": ", results->table->command);
+	put_string(file, results->driver);
 }
 
 static void put_samples(FILE *file, const struct results *results, int index, size_t row)
@@ -88,7 +91,7 @@ static void put_samples(FILE *file, const struct results *results, int index, si
 static void put_cell(FILE *file, const struct results *results, int index, size_t row)
 {
 	fputs("{\"row\": ", file);
-	put_string(file, rows[row].name);
+	put_string(file, results->table->rows[row].name);
 	fputs(", \"participant\": ", file);
 	put_string(file, results->participants[index].name);
 	put_samples(file, results, index, row);
@@ -109,9 +112,10 @@ static void put_cells(FILE *file, const struct results *results)
 	const char *separator = "";
 
 	fputs(",\n\"cells\": [\n", file);
-	for (size_t row = 0; row < row_count; row++) {
+	for (size_t row = 0; row < results->table->count; row++) {
 		for (size_t i = 0; i < results->count; i++) {
-			if (results_has_row(results, &results->participants[i], &rows[row])) {
+			if (results_has_row(results, &results->participants[i],
+				    &results->table->rows[row])) {
 				fputs(separator, file);
 				put_cell(file, results, (int)i, row);
 				separator = ",\n";
@@ -167,20 +171,20 @@ static void put_processes(FILE *file, const struct results *results)
 
 static void put_bars(FILE *file, const struct results *results)
 {
-	static struct bar bars[BARS_MAX];
-	size_t count = bars_collect(results, bars);
+	static struct bars bars;
 
+	bars_collect(results, &bars);
 	fputs(",\n\"promises\": [\n", file);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < bars.count; i++) {
 		fputs(i ? ",\n{\"name\": " : "{\"name\": ", file);
-		put_string(file, bars[i].name);
+		put_string(file, bars.all[i].name);
 		fputs(", ", file);
-		put_interval(file, "measured", bars[i].value);
+		put_interval(file, "measured", bars.all[i].value);
 		fprintf(file, ", \"%s\": %g, \"met\": %s}",
-			bars[i].at_least ? "at_least" : "at_most", bars[i].wanted,
-			!bar_is_measured(&bars[i])     ? "null"
-				: bar_is_met(&bars[i]) ? "true"
-						       : "false");
+			bars.all[i].at_least ? "at_least" : "at_most", bars.all[i].wanted,
+			!bar_is_measured(&bars.all[i])     ? "null"
+				: bar_is_met(&bars.all[i]) ? "true"
+							   : "false");
 	}
 	fputs("\n]\n}\n", file);
 }

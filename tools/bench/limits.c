@@ -3,18 +3,14 @@
 
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/list.h"
 #include "bench/usage.h"
 #include "frontend/display.h"
 #include "frontend/wire.h"
@@ -22,9 +18,8 @@
 /*
  * How this works
  *
- * The worker sleeps in epoll on `ping`. Each ping is a job, which shared->job names: answer it at once
- * (ping-pong), or send or copy for so many seconds and answer then. Worker and driver never look at
- * shared at the same time: the eventfds order them.
+ * Each job of the worker is named by shared->job: answer at once (ping-pong), or send or copy for so
+ * many seconds and answer then.
  */
 
 #define UHD_BYTES ((size_t)3840 * 2160 * 4)
@@ -50,7 +45,7 @@ struct limits_shared {
 	uint32_t took_ns[READER_TIMES];
 };
 
-struct worker {
+struct limits_worker {
 	struct limits_shared *shared;
 	int socket;
 	uint8_t *from; // shared memory, as a guest's
@@ -73,7 +68,7 @@ static bool goes_on(const struct limits_shared *shared)
 		(double)(fe_now_ns() - shared->started_ns) < shared->seconds * 1e9;
 }
 
-static int send_updates(struct worker *worker)
+static int send_updates(struct limits_worker *worker)
 {
 	struct limits_shared *shared = worker->shared;
 	struct vmm_update update = { 0, 0, 0, shared->width, shared->height };
@@ -88,7 +83,7 @@ static int send_updates(struct worker *worker)
 }
 
 /* The reader takes updates only within a screen. */
-static int send_screen(struct worker *worker)
+static int send_screen(struct limits_worker *worker)
 {
 	struct vmm_scanout scanout = { 0, worker->shared->screen_width,
 		worker->shared->screen_height };
@@ -97,7 +92,7 @@ static int send_screen(struct worker *worker)
 }
 
 /* Whole pictures: lines lie end to end on both sides, as in a transfer of a whole resource. */
-static void copy(struct worker *worker)
+static void copy(struct limits_worker *worker)
 {
 	struct limits_shared *shared = worker->shared;
 	size_t size = (size_t)shared->width * shared->height * 4;
@@ -111,7 +106,7 @@ static void copy(struct worker *worker)
 	}
 }
 
-static void do_job(struct worker *worker)
+static void do_job(struct limits_worker *worker)
 {
 	struct limits_shared *shared = worker->shared;
 
@@ -129,26 +124,6 @@ static void do_job(struct worker *worker)
 	shared->ended_ns = fe_now_ns();
 }
 
-static int watch(int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-
-	if (epoll >= 0) {
-		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
-	}
-	return epoll;
-}
-
-static void wait_for(int epoll, int fd)
-{
-	struct epoll_event event;
-
-	while (epoll_wait(epoll, &event, 1, -1) <= 0) {
-	}
-	fd_event_clear(fd);
-}
-
 static void *map_touched(size_t size, int flags)
 {
 	void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
@@ -160,69 +135,48 @@ static void *map_touched(size_t size, int flags)
 	return bytes;
 }
 
-static void work(struct limits *limits, int socket, int cpu)
+static void work(struct worker *base, void *data)
 {
-	struct worker worker = { .shared = limits->shared, .socket = socket };
+	struct limits *limits = container_of(base, struct limits, worker);
+	const struct options *options = data;
+	struct limits_worker worker = { .shared = base->shared, .socket = limits->reader.socket };
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGPIPE, SIG_IGN);
-	usage_pin(cpu);
+	usage_pin(options->backend_cpu);
 	worker.from = map_touched(UHD_BYTES, MAP_SHARED);
 	worker.to = map_touched(UHD_BYTES, MAP_PRIVATE);
-	int epoll = watch(limits->ping);
 	for (;;) {
-		wait_for(epoll, limits->ping);
+		worker_wait(base);
 		if (worker.shared->job != JOB_PONG) {
 			do_job(&worker);
 		}
-		fd_event_signal(limits->pong);
+		worker_done(base);
 	}
 }
 
 int limits_start(struct limits *limits, const struct options *options)
 {
-	*limits = (struct limits){ .reader.socket = -1 };
-	limits->ping = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	limits->pong = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	limits->pong_epoll = watch(limits->pong);
-	limits->shared = mmap(NULL, sizeof(*limits->shared), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (limits->shared == MAP_FAILED) {
-		limits->shared = NULL;
-		return -ENOMEM;
+	limits->reader = (struct reader){ .socket = -1 };
+	int error = worker_init(&limits->worker, sizeof(struct limits_shared));
+
+	if (error == 0) {
+		error = reader_start(&limits->reader, options->display_cpu, 3840, 2160);
 	}
-	int error = reader_start(&limits->reader, options->display_cpu, 3840, 2160);
-	if (error < 0) {
-		return error;
-	}
-	limits->pid = fork();
-	if (limits->pid == 0) {
-		work(limits, limits->reader.socket, options->backend_cpu);
+	if (error == 0) {
+		error = worker_start(&limits->worker, work, (void *)options);
 	}
 	fd_close(&limits->reader.socket);
-	return limits->pid < 0 ? -errno : 0;
+	return error;
 }
 
 void limits_stop(struct limits *limits)
 {
-	if (limits->pid > 0) {
-		kill(limits->pid, SIGKILL);
-		waitpid(limits->pid, NULL, 0);
-		limits->pid = 0;
-	}
+	worker_stop(&limits->worker);
 	reader_stop(&limits->reader);
-	fd_close(&limits->ping);
-	fd_close(&limits->pong);
-	fd_close(&limits->pong_epoll);
-	if (limits->shared) {
-		munmap(limits->shared, sizeof(*limits->shared));
-		limits->shared = NULL;
-	}
 }
 
-static void run_job(struct limits *limits, enum job job, const struct row *row, double seconds)
+static int run_job(struct limits *limits, enum job job, const struct row *row, double seconds)
 {
-	struct limits_shared *shared = limits->shared;
+	struct limits_shared *shared = limits->worker.shared;
 
 	shared->job = job;
 	shared->screen_width = row->screen_width;
@@ -230,21 +184,21 @@ static void run_job(struct limits *limits, enum job job, const struct row *row, 
 	shared->width = row->width;
 	shared->height = row->height;
 	shared->seconds = seconds;
-	fd_event_signal(limits->ping);
-	wait_for(limits->pong_epoll, limits->pong);
+	return worker_run(&limits->worker);
 }
 
-static void measure_ping_pong(
+static int measure_ping_pong(
 	struct limits *limits, double seconds, struct latencies *latencies, struct sample *sample)
 {
+	struct limits_shared *shared = limits->worker.shared;
 	uint64_t started = fe_now_ns();
 	uint64_t end = started + (uint64_t)(seconds * 1e9);
 	uint64_t now = started;
+	int error = 0;
 
-	limits->shared->job = JOB_PONG;
-	while (now < end) {
-		fd_event_signal(limits->ping);
-		wait_for(limits->pong_epoll, limits->pong);
+	shared->job = JOB_PONG;
+	while (error == 0 && now < end) {
+		error = worker_run(&limits->worker);
 		uint64_t after = fe_now_ns();
 
 		latencies_add(latencies, after - now);
@@ -252,17 +206,20 @@ static void measure_ping_pong(
 		sample->operations++;
 	}
 	sample->fields[SAMPLE_RATE] = (double)sample->operations / ((double)(now - started) / 1e9);
+	return error;
 }
 
 static int measure_socket(struct limits *limits, const struct row *row, double seconds,
 	struct latencies *latencies, struct sample *sample)
 {
-	struct limits_shared *shared = limits->shared;
+	struct limits_shared *shared = limits->worker.shared;
 	const struct reader_shared *display = limits->reader.shared;
 
 	reader_begin(&limits->reader, (uint64_t)row->width * row->height);
-	run_job(limits, JOB_SEND, row, seconds);
-	int error = shared->error;
+	int error = run_job(limits, JOB_SEND, row, seconds);
+	if (error == 0) {
+		error = shared->error;
+	}
 	if (error == 0) {
 		error = reader_wait(&limits->reader, &display->frames, shared->operations, 5000);
 	}
@@ -278,33 +235,35 @@ static int measure_socket(struct limits *limits, const struct row *row, double s
 	return 0;
 }
 
-static void measure_copy(struct limits *limits, const struct row *row, double seconds,
+static int measure_copy(struct limits *limits, const struct row *row, double seconds,
 	struct latencies *latencies, struct sample *sample)
 {
-	struct limits_shared *shared = limits->shared;
+	struct limits_shared *shared = limits->worker.shared;
 
-	run_job(limits, JOB_COPY, row, seconds);
+	int error = run_job(limits, JOB_COPY, row, seconds);
+
 	for (uint64_t i = 0; i < shared->operations; i++) {
 		latencies_add(latencies, shared->took_ns[i]);
 	}
 	sample->operations = shared->operations;
 	sample->fields[SAMPLE_RATE] = (double)shared->operations /
 		((double)(shared->ended_ns - shared->started_ns) / 1e9);
+	return error;
 }
 
 int limits_measure(struct limits *limits, const struct row *row, double seconds,
 	struct latencies *latencies, struct sample *sample)
 {
-	int error = 0;
+	int error;
 
 	*sample = sample_none();
 	latencies->count = 0;
 	if (row->limit == ROW_PING_PONG) {
-		measure_ping_pong(limits, seconds, latencies, sample);
+		error = measure_ping_pong(limits, seconds, latencies, sample);
 	} else if (row->limit == ROW_SOCKET) {
 		error = measure_socket(limits, row, seconds, latencies, sample);
 	} else {
-		measure_copy(limits, row, seconds, latencies, sample);
+		error = measure_copy(limits, row, seconds, latencies, sample);
 	}
 	latencies_report(latencies, sample);
 	return error;

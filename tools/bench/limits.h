@@ -8,19 +8,14 @@
  * answers a notification, sends messages of the same size to the same kind of reader, copies memory.
  */
 
-#include <sys/types.h>
-
 #include "bench/options.h"
 #include "bench/reader.h"
 #include "bench/rows.h"
 #include "bench/sample.h"
+#include "bench/worker.h"
 
 struct limits {
-	pid_t pid; // the worker
-	int ping; // eventfds to and from it
-	int pong;
-	int pong_epoll;
-	struct limits_shared *shared;
+	struct worker worker;
 	struct reader reader;
 };
 

@@ -9,25 +9,46 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] =
-	"Usage: virtio-gpu-bench transport [OPTION...]\n"
-	"Measures vhost-user-gpu back ends side by side.\n"
-	"\n"
-	"  --backend NAME=COMMAND    a back end; %s in COMMAND becomes the socket's path, or its number\n"
-	"                            behind --fd=; several times; the first is the subject, the one\n"
-	"                            named `reference' (else the second) is what it is compared with\n"
-	"  --cpus DRIVER,BACKEND,DISPLAY\n"
-	"                            processors to pin to (default: not pinned)\n"
-	"  --rounds N                interleaved rounds, each with fresh processes (default 9)\n"
-	"  --seconds-per-cell S      time for each row of each back end in each round (default 0.25)\n"
-	"  --operations N            exactly N operations for each row instead of a time (for counting\n"
-	"                            instructions under valgrind)\n"
-	"  --poll                    also measure with a driver that polls the used ring\n"
-	"  --only TEXT               only the row TEXT, or the rows that contain it\n"
-	"  --bars                    print what was promised, and whether it is met\n"
-	"  --json FILE               write all samples and results as JSON\n"
-	"  --note TEXT               put TEXT into the header\n"
-	"  --help\n";
+#define COMMON_USAGE \
+	"  --rounds N                interleaved rounds, each with fresh processes (default 9)\n" \
+	"  --seconds-per-cell S      time for each row of each participant in each round (default 0.25)\n" \
+	"  --operations N            exactly N operations for each row instead of a time (for counting\n" \
+	"                            instructions under valgrind)\n" \
+	"  --poll                    also measure with a driver that polls the used ring\n" \
+	"  --only TEXT               only the row TEXT, or the rows that contain it\n" \
+	"  --bars                    print what was promised, and whether it is met\n" \
+	"  --json FILE               write all samples and results as JSON\n" \
+	"  --note TEXT               put TEXT into the header\n" \
+	"  --help\n"
+
+const struct options_kind options_of_transport = {
+	.command = "transport",
+	.usage =
+		"Usage: virtio-gpu-bench transport [OPTION...]\n"
+		"Measures vhost-user-gpu back ends side by side.\n"
+		"\n"
+		"  --backend NAME=COMMAND    a back end; %s in COMMAND becomes the socket's path, or its number\n"
+		"                            behind --fd=; several times; the first is the subject, the one\n"
+		"                            named `reference' (else the second) is what it is compared with\n"
+		"  --cpus DRIVER,BACKEND,DISPLAY\n"
+		"                            processors to pin to (default: not pinned)\n" COMMON_USAGE,
+	.daemon = "--socket-path=%s",
+	.reference = "/usr/lib/qemu/vhost-user-gpu --socket-path=%s",
+};
+
+const struct options_kind options_of_gl = {
+	.command = "gl",
+	.usage =
+		"Usage: virtio-gpu-bench gl [OPTION...]\n"
+		"Measures OpenGL through back ends beside the same calls of virglrenderer in one process.\n"
+		"\n"
+		"  --backend NAME=COMMAND    as for `transport', but only one named `reference' is compared\n"
+		"                            with; must offer VirGL (default: virtio-gpud --virgl)\n"
+		"  --cpus DRIVER,BACKEND,BACKEND\n"
+		"                            processors to pin to: the driver's, and two for the threads of\n"
+		"                            a back end or of the direct calls (default: not pinned)\n" COMMON_USAGE,
+	.daemon = "--virgl --socket-path=%s",
+};
 
 static int fail(const char *what, const char *value)
 {
@@ -57,27 +78,33 @@ static int add_backend(struct options *options, const char *text)
 	return 0;
 }
 
-static void add_if_present(struct options *options, const char *name, const char *program)
+static void add_if_present(struct options *options, const char *name, const char *command)
 {
-	char text[PATH_MAX + 64];
+	char program[PATH_MAX];
+	char text[PATH_MAX + 128];
 
+	snprintf(program, sizeof(program), "%.*s", (int)strcspn(command, " "), command);
 	if (access(program, X_OK) == 0) {
-		snprintf(text, sizeof(text), "%s=%s --socket-path=%%s", name, program);
+		snprintf(text, sizeof(text), "%s=%.*s", name, PATH_MAX, command);
 		add_backend(options, text);
 	}
 }
 
-static int add_default_backends(struct options *options)
+static int add_default_backends(struct options *options, const struct options_kind *kind)
 {
 	char program[PATH_MAX] = "";
+	char command[PATH_MAX + 64];
 	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - sizeof("gpud"));
 	char *slash = length > 0 ? strrchr(program, '/') : NULL;
 
 	if (slash) {
 		strcpy(slash + 1, "virtio-gpud");
-		add_if_present(options, "virtio-gpud", program);
+		snprintf(command, sizeof(command), "%s %s", program, kind->daemon);
+		add_if_present(options, "virtio-gpud", command);
 	}
-	add_if_present(options, "reference", "/usr/lib/qemu/vhost-user-gpu");
+	if (kind->reference) {
+		add_if_present(options, "reference", kind->reference);
+	}
 	return options->backend_count > 0 ? 0 : fail("no back end found", "use --backend");
 }
 
@@ -112,7 +139,7 @@ static int read_operations(struct options *options, const char *text)
 		: fail("not 1 to 65536", text);
 }
 
-static int read_option(struct options *options, int option)
+static int read_option(struct options *options, const struct options_kind *kind, int option)
 {
 	switch (option) {
 	case 'b':
@@ -141,14 +168,14 @@ static int read_option(struct options *options, int option)
 		options->note = optarg;
 		return 0;
 	case 'h':
-		fputs(usage, stdout);
+		fputs(kind->usage, stdout);
 		return 1;
 	default:
 		return -EINVAL;
 	}
 }
 
-int options_read(struct options *options, int argc, char **argv)
+int options_read(struct options *options, const struct options_kind *kind, int argc, char **argv)
 {
 	static const struct option table[] = {
 		{ "backend", required_argument, NULL, 'b' },
@@ -178,7 +205,7 @@ int options_read(struct options *options, int argc, char **argv)
 		if (option < 0) {
 			break;
 		}
-		int result = read_option(options, option);
+		int result = read_option(options, kind, option);
 		if (result != 0) {
 			return result;
 		}
@@ -186,5 +213,5 @@ int options_read(struct options *options, int argc, char **argv)
 	if (optind < argc) {
 		return fail("unexpected argument", argv[optind]);
 	}
-	return options->backend_count > 0 ? 0 : add_default_backends(options);
+	return options->backend_count > 0 ? 0 : add_default_backends(options, kind);
 }

@@ -7,14 +7,10 @@
  * reads from it. Lives for one round.
  */
 
-#include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/options.h"
+#include "bench/device.h"
 #include "bench/reader.h"
-#include "bench/usage.h"
-#include "frontend/backend.h"
-#include "frontend/gpu.h"
 
 /* Resources that are there for all rows. All are backed by the same guest memory. */
 enum peer_resource {
@@ -25,18 +21,13 @@ enum peer_resource {
 };
 
 struct peer {
-	struct fe_backend process;
-	struct fe_gpu gpu;
+	struct device device;
 	struct reader reader;
 	struct fe_span pixels; // 3840x2160x4 bytes
-	int call_epoll; // watches the two rings' notifications
-	int instructions_fd;
-
-	double start_ms; // spawn to listening; NAN with an inherited descriptor
-	double start_cpu_ms; // CPU time until then and until idle
-	struct usage_memory idle; // device running, nothing made yet
-	bool has_renderer; // a renderer's library is mapped
 };
+
+/* Nothing is started: peer_stop is fine. */
+void peer_init(struct peer *peer);
 
 /*
  * Starts all, with the back end's words going to log_fd. Returns 0, or -errno after saying on stderr

@@ -5,18 +5,25 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool is_gl(const struct results *results)
+{
+	return results->table == &rows_of_gl;
+}
+
 static void print_header(const struct results *results, const struct environment *environment)
 {
 	const struct options *options = results->options;
 	char version[128];
 
-	printf("virtio-gpu-bench %s transport, %s\n", PROJECT_VERSION, environment->time);
+	printf("virtio-gpu-bench %s %s, %s\n", PROJECT_VERSION, results->table->command,
+		environment->time);
 	printf("kernel      %s\n", environment->kernel);
 	printf("processor   %s, %ld online, load %s before the run\n", environment->cpu,
 		environment->processors, environment->load);
 	if (options->driver_cpu >= 0) {
-		printf("pinned      driver %d, back end %d, display %d\n", options->driver_cpu,
-			options->backend_cpu, options->display_cpu);
+		printf("pinned      driver %d, back end %d, %s %d\n", options->driver_cpu,
+			options->backend_cpu, is_gl(results) ? "and" : "display",
+			options->display_cpu);
 	} else {
 		printf("pinned      no\n");
 	}
@@ -26,6 +33,9 @@ static void print_header(const struct results *results, const struct environment
 		environment_read_version(options->backends[i].command, version);
 		printf("back end    %s = %s%s%s\n", options->backends[i].name,
 			options->backends[i].command, version[0] ? "  # " : "", version);
+	}
+	if (is_gl(results)) {
+		printf("GL driver   %s\n", results->driver);
 	}
 	if (options->note) {
 		printf("note        %s\n", options->note);
@@ -66,7 +76,7 @@ static void print_line(const struct results *results, int index, size_t row)
 	print_number(results_field(results, index, row, SAMPLE_CPU).median, 9);
 	print_number(results_field(results, index, row, SAMPLE_INSTRUCTIONS).median, 9);
 	print_number(results_field(results, index, row, SAMPLE_SWITCHES).median, 8);
-	print_number(results_field(results, index, row, SAMPLE_MESSAGES).median, 7);
+	print_number(results_field(results, index, row, results->table->last_column).median, 7);
 	int reference = index == results->control ? results->subject : results->reference;
 	struct stats_interval none = { NAN, NAN, NAN };
 
@@ -81,9 +91,10 @@ static void print_line(const struct results *results, int index, size_t row)
 
 static void print_row(const struct results *results, size_t row)
 {
-	printf("\n%s\n", rows[row].name);
+	printf("\n%s\n", results->table->rows[row].name);
 	for (size_t i = 0; i < results->count; i++) {
-		if (results_has_row(results, &results->participants[i], &rows[row])) {
+		if (results_has_row(
+			    results, &results->participants[i], &results->table->rows[row])) {
 			print_line(results, (int)i, row);
 		}
 	}
@@ -137,10 +148,11 @@ void report_print(const struct results *results, const struct environment *envir
 	       "The A/A line is the first back end once more, as a ratio to itself: what differs "
 	       "there is noise.\n");
 	printf("\n%-26s %9s %9s %9s %9s %9s %8s %7s  %-20s  %-20s\n", "", "ops/s", "p50 us",
-		"p99 us", "CPU us/op", "instr/op", "switch/op", "msg/op", "rate / reference",
-		"rate / limit");
-	for (size_t row = 0; row < row_count; row++) {
-		if (results_wants_row(results, &rows[row])) {
+		"p99 us", "CPU us/op", "instr/op", "switch/op",
+		results->table->last_column == SAMPLE_MESSAGES ? "msg/op" : "MB/s",
+		"rate / reference", is_gl(results) ? "rate / direct" : "rate / limit");
+	for (size_t row = 0; row < results->table->count; row++) {
+		if (results_wants_row(results, &results->table->rows[row])) {
 			print_row(results, row);
 		}
 	}

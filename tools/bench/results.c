@@ -34,7 +34,7 @@ static int add(struct results *results, const char *name, const char *suffix,
 		participant->processes[i] = (struct process_sample){ NAN, NAN, NAN, NAN, NAN, NAN,
 			NAN };
 	}
-	for (size_t row = 0; row < row_count; row++) {
+	for (size_t row = 0; row < results->table->count; row++) {
 		participant->samples[row] = allocate(rounds, sizeof(struct sample));
 		for (size_t i = 0; i < rounds; i++) {
 			participant->samples[row][i] = sample_none();
@@ -59,7 +59,7 @@ static void find_roles(struct results *results)
 		}
 	}
 	results->subject = 0;
-	if (results->reference < 0 && options->backend_count > 1) {
+	if (results->reference < 0 && options->backend_count > 1 && results->table != &rows_of_gl) {
 		results->reference = 1;
 	}
 	if (results->reference == results->subject) {
@@ -67,21 +67,22 @@ static void find_roles(struct results *results)
 	}
 }
 
-void results_init(struct results *results, const struct options *options)
+void results_init(
+	struct results *results, const struct options *options, const struct row_table *table)
 {
 	*results = (struct results){
-		.options = options, .subject = -1, .reference = -1, .polling = -1
+		.options = options, .table = table, .subject = -1, .reference = -1, .polling = -1
 	};
 	find_roles(results);
 	results->control = add(results, options->backends[0].name, " (A/A)", &options->backends[0]);
-	results->limits = add(results, "limit of the machine", "", NULL);
+	results->limits = add(results, table->limits, "", NULL);
 }
 
 void results_finish(struct results *results)
 {
 	for (size_t i = 0; i < results->count; i++) {
 		free(results->participants[i].processes);
-		for (size_t row = 0; row < row_count; row++) {
+		for (size_t row = 0; row < results->table->count; row++) {
 			free(results->participants[i].samples[row]);
 		}
 	}
@@ -99,11 +100,11 @@ bool results_any_failed(const struct results *results)
 }
 
 /* A row of exactly that name alone, else every row that contains the text. */
-static bool is_chosen(const char *only, const struct row *row)
+static bool is_chosen(const struct row_table *table, const char *only, const struct row *row)
 {
-	for (size_t i = 0; i < row_count; i++) {
-		if (strcmp(rows[i].name, only) == 0) {
-			return &rows[i] == row;
+	for (size_t i = 0; i < table->count; i++) {
+		if (strcmp(table->rows[i].name, only) == 0) {
+			return &table->rows[i] == row;
 		}
 	}
 	return strstr(row->name, only);
@@ -113,7 +114,8 @@ bool results_wants_row(const struct results *results, const struct row *row)
 {
 	const struct options *options = results->options;
 
-	return (!row->spin || options->poll) && (!options->only || is_chosen(options->only, row));
+	return (!row->spin || options->poll) &&
+		(!options->only || is_chosen(results->table, options->only, row));
 }
 
 bool results_has_row(
@@ -154,6 +156,17 @@ struct stats_interval results_ratio(
 
 	collect(results, b, row, field, values_b);
 	return stats_ratio(values_a, values_b, rounds);
+}
+
+struct stats_interval results_difference(
+	const struct results *results, int a, int b, size_t row, enum sample_field field)
+{
+	double values_a[ROUNDS_MAX];
+	double values_b[ROUNDS_MAX];
+	size_t rounds = collect(results, a, row, field, values_a);
+
+	collect(results, b, row, field, values_b);
+	return stats_difference(values_a, values_b, rounds);
 }
 
 struct stats_interval results_process(const struct results *results, int participant, size_t offset)

@@ -14,6 +14,7 @@
 
 enum results_limits {
 	RESULTS_ROWS = 32,
+	RESULTS_DRIVER_SIZE = 512,
 	RESULTS_PARTICIPANTS = OPTIONS_BACKENDS + 2, // the A/A control, the limits
 };
 
@@ -38,6 +39,7 @@ struct participant {
 
 struct results {
 	const struct options *options;
+	const struct row_table *table;
 	struct participant participants[RESULTS_PARTICIPANTS];
 	size_t count;
 	int subject; // index of the first back end; -1: none
@@ -45,10 +47,12 @@ struct results {
 	int reference; // what it is compared with; -1: none
 	int polling; // the back end with --poll-us; -1: none
 	int limits;
+	char driver[RESULTS_DRIVER_SIZE]; // of GL, and its version; "" without
 };
 
 /* Lists the participants; all samples are NAN. Ends the program when there is no memory. */
-void results_init(struct results *results, const struct options *options);
+void results_init(
+	struct results *results, const struct options *options, const struct row_table *table);
 void results_finish(struct results *results);
 
 /* Has a participant failed? */
@@ -70,6 +74,10 @@ struct stats_interval results_field(
  * missing everywhere, or a or b is -1.
  */
 struct stats_interval results_ratio(
+	const struct results *results, int a, int b, size_t row, enum sample_field field);
+
+/* The difference a - b likewise. */
+struct stats_interval results_difference(
 	const struct results *results, int a, int b, size_t row, enum sample_field field);
 
 /* One field of the processes: offset is offsetof(struct process_sample, ...). */

@@ -2,15 +2,16 @@
 #include "bench/run.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "bench/drive.h"
-#include "bench/limits.h"
-#include "bench/peer.h"
+#include "bench/bars.h"
+#include "bench/report.h"
+#include "bench/usage.h"
 
 /*
  * How this works
@@ -21,26 +22,9 @@
  * first to go is another one in each row and round.
  */
 
-struct run {
-	struct results *results;
-	struct peer peers[RESULTS_PARTICIPANTS];
-	struct limits limits;
-	struct latencies latencies;
-	int log_fd; // what back ends say
-	int round;
-};
-
-static struct process_sample describe(const struct peer *peer)
+struct process_sample *run_process(struct run *run, size_t index)
 {
-	return (struct process_sample){
-		.start_ms = peer->start_ms,
-		.start_cpu_ms = peer->start_cpu_ms,
-		.idle_rss = peer->idle.rss,
-		.idle_pss = peer->idle.pss,
-		.idle_anonymous = peer->idle.anonymous,
-		.peak_rss = 0,
-		.has_renderer = peer->has_renderer,
-	};
+	return &run->results->participants[index].processes[run->round];
 }
 
 /* Shows the end of what back ends said, when one has failed. */
@@ -56,55 +40,28 @@ static void show_log(const struct run *run)
 	}
 }
 
-static int start(struct run *run, size_t index)
+/* In an unknown state: left out for good rather than measured wrongly. */
+static void give_up(struct run *run, size_t index)
 {
-	struct participant *participant = &run->results->participants[index];
-
-	if (!participant->backend) {
-		return limits_start(&run->limits, run->results->options);
-	}
-	int error = peer_start(
-		&run->peers[index], participant->backend, run->results->options, run->log_fd);
-	if (error < 0) {
-		participant->failed = true;
-		show_log(run);
-	} else {
-		participant->processes[run->round] = describe(&run->peers[index]);
-	}
-	return error;
+	run->results->participants[index].failed = true;
+	show_log(run);
 }
 
-static void stop(struct run *run, size_t index)
+static void start(struct run *run, size_t index)
 {
-	struct participant *participant = &run->results->participants[index];
-
-	if (!participant->backend) {
-		limits_stop(&run->limits);
-		return;
+	if (!run->results->participants[index].failed && run->ops->start(run, index) < 0) {
+		give_up(run, index);
 	}
-	if (!participant->failed) {
-		participant->processes[run->round].peak_rss =
-			usage_read_memory(run->peers[index].process.pid).peak_rss;
-	}
-	peer_stop(&run->peers[index]);
 }
 
-static void measure(struct run *run, size_t index, size_t row)
+static void measure(struct run *run, size_t index, size_t number)
 {
 	struct participant *participant = &run->results->participants[index];
-	struct sample *sample = &participant->samples[row][run->round];
-	double seconds = run->results->options->seconds_per_cell;
+	const struct row *row = &run->results->table->rows[number];
 
-	if (participant->failed || !results_has_row(run->results, participant, &rows[row])) {
-		return;
-	}
-	if (!participant->backend) {
-		limits_measure(&run->limits, &rows[row], seconds, &run->latencies, sample);
-	} else if (drive_row(&run->peers[index], participant->name, &rows[row], seconds,
-			   run->results->options->operations, &run->latencies, sample) < 0) {
-		// in an unknown state: left out for good rather than measured wrongly
-		participant->failed = true;
-		show_log(run);
+	if (!participant->failed && results_has_row(run->results, participant, row) &&
+		run->ops->measure(run, index, row, &participant->samples[number][run->round]) < 0) {
+		give_up(run, index);
 	}
 }
 
@@ -117,51 +74,88 @@ static void run_row(struct run *run, size_t row)
 	}
 }
 
+/* Without the subject or without what it stands beside there is nothing to say. */
+static bool is_hopeless(const struct results *results)
+{
+	return results->participants[results->subject].failed ||
+		results->participants[results->limits].failed;
+}
+
 static void run_round(struct run *run)
 {
-	size_t count = run->results->count;
+	const struct results *results = run->results;
+	size_t count = results->count;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t index = (i + (size_t)run->round) % count;
-
-		if (!run->results->participants[index].failed) {
-			start(run, index);
-		}
+		start(run, (i + (size_t)run->round) % count);
 	}
-	for (size_t row = 0; row < row_count; row++) {
-		if (results_wants_row(run->results, &rows[row])) {
+	for (size_t row = 0; row < results->table->count; row++) {
+		if (!is_hopeless(results) &&
+			results_wants_row(results, &results->table->rows[row])) {
 			run_row(run, row);
 		}
 	}
 	for (size_t i = 0; i < count; i++) {
-		stop(run, i);
+		run->ops->stop(run, i);
 	}
 }
 
-int run_rounds(struct results *results)
+static int run_rounds(struct run *run)
 {
-	static struct run run;
+	const struct results *results = run->results;
 	const struct options *options = results->options;
-
-	run = (struct run){ .results = results, .log_fd = memfd_create("log", MFD_CLOEXEC) };
-	for (size_t i = 0; i < RESULTS_PARTICIPANTS; i++) {
-		run.peers[i].process.socket = -1;
-		run.peers[i].reader.socket = -1;
-		run.peers[i].call_epoll = -1;
-		run.peers[i].instructions_fd = -1;
-	}
-	latencies_init(&run.latencies);
 	int error = usage_pin(options->driver_cpu);
-	for (run.round = 0; error == 0 && run.round < options->rounds; run.round++) {
+
+	if (error < 0) {
+		fprintf(stderr, "virtio-gpu-bench: cannot run on processor %d: %s\n",
+			options->driver_cpu, strerror(-error));
+	}
+	for (run->round = 0; error == 0 && run->round < options->rounds; run->round++) {
 		if (isatty(STDERR_FILENO)) {
-			fprintf(stderr, "\rround %d of %d ", run.round + 1, options->rounds);
+			fprintf(stderr, "\rround %d of %d ", run->round + 1, options->rounds);
 		}
-		run_round(&run);
-		error = results->participants[results->subject].failed ? -EIO : 0;
+		run_round(run);
+		error = is_hopeless(results) ? -EIO : 0;
 	}
 	if (isatty(STDERR_FILENO)) {
 		fputs("\r\033[K", stderr);
 	}
-	fd_close(&run.log_fd);
 	return error;
+}
+
+static int report(const struct results *results, const struct environment *environment)
+{
+	const char *json = results->options->json;
+
+	report_print(results, environment);
+	if (results->options->bars) {
+		bars_print(results);
+	}
+	int error = json ? report_write_json(results, environment) : 0;
+	if (error < 0) {
+		fprintf(stderr, "virtio-gpu-bench: %s: %s\n", json, strerror(-error));
+	}
+	return error;
+}
+
+int run_measure(struct run *run, const struct run_ops *ops, const struct options *options,
+	const struct row_table *table)
+{
+	static struct results results;
+	struct environment environment = environment_read();
+
+	signal(SIGPIPE, SIG_IGN);
+	results_init(&results, options, table);
+	latencies_init(&run->latencies);
+	run->ops = ops;
+	run->results = &results;
+	run->log_fd = memfd_create("log", MFD_CLOEXEC);
+	int error = run_rounds(run);
+
+	if (report(&results, &environment) < 0 || results_any_failed(&results)) {
+		error = -EIO;
+	}
+	results_finish(&results);
+	fd_close(&run->log_fd);
+	return error < 0 ? 1 : 0;
 }

@@ -15,6 +15,7 @@ enum sample_field {
 	SAMPLE_INSTRUCTIONS, // of the back end for each operation
 	SAMPLE_SWITCHES, // context switches of the back end for each operation
 	SAMPLE_MESSAGES, // messages at the display for each operation
+	SAMPLE_BANDWIDTH, // transferred, 10^6 bytes a second
 	SAMPLE_FIELDS,
 };
 

@@ -109,3 +109,13 @@ struct stats_interval stats_ratio(const double *a, const double *b, size_t count
 	}
 	return stats_bootstrap(ratios, count < COUNT_MAX ? count : COUNT_MAX);
 }
+
+struct stats_interval stats_difference(const double *a, const double *b, size_t count)
+{
+	double differences[COUNT_MAX];
+
+	for (size_t i = 0; i < count && i < COUNT_MAX; i++) {
+		differences[i] = a[i] - b[i];
+	}
+	return stats_bootstrap(differences, count < COUNT_MAX ? count : COUNT_MAX);
+}

@@ -28,4 +28,7 @@ struct stats_interval stats_bootstrap(const double *values, size_t count);
  */
 struct stats_interval stats_ratio(const double *a, const double *b, size_t count);
 
+/* The same for the difference a - b. */
+struct stats_interval stats_difference(const double *a, const double *b, size_t count);
+
 #endif

@@ -163,6 +163,11 @@ bool usage_has_renderer(pid_t pid)
 
 int usage_pin(int cpu)
 {
+	return usage_pin_two(cpu, cpu);
+}
+
+int usage_pin_two(int cpu, int other)
+{
 	cpu_set_t set;
 
 	if (cpu < 0) {
@@ -170,5 +175,6 @@ int usage_pin(int cpu)
 	}
 	CPU_ZERO(&set);
 	CPU_SET((size_t)cpu, &set);
+	CPU_SET((size_t)other, &set);
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
 }

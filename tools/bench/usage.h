@@ -40,4 +40,7 @@ bool usage_has_renderer(pid_t pid);
 /* Pins this process to a processor; -1: leaves it. Returns 0 or -errno. */
 int usage_pin(int cpu);
 
+/* Pins it to two; nothing when the first is -1. */
+int usage_pin_two(int cpu, int other);
+
 #endif

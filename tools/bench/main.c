@@ -3,13 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/gl.h"
 #include "bench/transport.h"
 
-static const char usage[] = "Usage: virtio-gpu-bench COMMAND [OPTION...]\n"
-			    "  transport    measure vhost-user-gpu back ends side by side\n"
-			    "  --version\n"
-			    "  --help\n"
-			    "`virtio-gpu-bench COMMAND --help' tells more.\n";
+static const char usage[] =
+	"Usage: virtio-gpu-bench COMMAND [OPTION...]\n"
+	"  transport    measure vhost-user-gpu back ends side by side\n"
+	"  gl           measure OpenGL through them beside direct calls of virglrenderer\n"
+	"  --version\n"
+	"  --help\n"
+	"`virtio-gpu-bench COMMAND --help' tells more.\n";
 
 int main(int argc, char **argv)
 {
@@ -17,6 +20,9 @@ int main(int argc, char **argv)
 
 	if (strcmp(command, "transport") == 0) {
 		return transport_main(argc - 1, argv + 1);
+	}
+	if (strcmp(command, "gl") == 0) {
+		return gl_main(argc - 1, argv + 1);
 	}
 	if (strcmp(command, "--version") == 0) {
 		printf("virtio-gpu-bench %s\n", PROJECT_VERSION);

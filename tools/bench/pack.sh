@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Collects into one folder what a measurement needs on a machine without packages: the built programs,
-# QEMU's reference back end if it is installed, and every shared library of theirs but glibc's (the other
-# machine's glibc must be at least as new as this one's).
+# QEMU's reference back end if it is installed, virglrenderer likewise, and every shared library of theirs but
+# glibc's (the other machine's glibc must be at least as new as this one's). No GL driver: the other
+# machine's own is measured.
 #
-# Usage: tools/bench/pack.sh OUTDIR [BUILDDIR]     then, there: OUTDIR/record.sh RESULTDIR
+# Usage: tools/bench/pack.sh OUTDIR [BUILDDIR]     then, there: OUTDIR/record.sh or record-gl.sh RESULTDIR
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,8 +28,16 @@ else
 	echo "pack.sh: no $reference (package qemu-system-gui)" >&2
 fi
 
+# The programs open it when they need it.
+virglrenderer=$(ldconfig -p | sed -n 's/.*libvirglrenderer\.so\.1 .*=> //p' | head -n 1)
+if [ -n "$virglrenderer" ]; then
+	cp -L "$virglrenderer" "$out/lib/"
+else
+	echo "pack.sh: no libvirglrenderer.so.1 (package libvirglrenderer1): OpenGL cannot be measured" >&2
+fi
+
 # "name => path (address)" of each program's libraries
-for program in "$out"/bin/*; do
+for program in "$out"/bin/* $virglrenderer; do
 	ldd "$program" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }'
 done | sort -u | while read -r library; do
 	case $(basename "$library") in
@@ -43,7 +52,7 @@ done
 {
 	echo "packed on $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
 	revision=$(git -C "$here" describe --always --dirty 2>/dev/null) && echo "virtio-gpud $revision"
-	dpkg-query -W qemu-system-gui libpixman-1-0 libuv1 2>/dev/null | tr '\t' ' '
+	dpkg-query -W qemu-system-gui libpixman-1-0 libuv1 libvirglrenderer1 libepoxy0 2>/dev/null | tr '\t' ' '
 } > "$out/versions.txt" || true
-cp "$here/record.sh" "$out/"
+cp "$here/record.sh" "$here/record-gl.sh" "$here/record-common.sh" "$out/"
 echo "packed: $(ls "$out/bin" | tr '\n' ' ')and $(ls "$out/lib" | wc -l) libraries, $(du -sh "$out" | cut -f1)"

@@ -9,6 +9,12 @@
 
 #include <virglrenderer.h>
 
+/* The library's box; its public header only names it. */
+struct virgl_box {
+	uint32_t x, y, z;
+	uint32_t w, h, d;
+};
+
 struct virgl_library {
 	void *handle;
 	int (*init)(void *cookie, int flags, struct virgl_renderer_callbacks *callbacks);

@@ -9,12 +9,6 @@
 #include "render/virgl/library.h"
 #include "render/virgl/virgl.h"
 
-/* The library's box; its public header only names it. */
-struct virgl_box {
-	uint32_t x, y, z;
-	uint32_t w, h, d;
-};
-
 #define VIRGL_CAPSETS 2
 
 struct virgl_device;

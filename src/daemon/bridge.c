@@ -34,8 +34,8 @@
  * across stop and start; more is a broken ring.
  *
  * With poll_us, the rings are watched from an idle source for that long after the last request. It
- * spins for at most POLL_SLICE_NS a turn, so that sockets and timers are served too, and the driver is
- * told not to notify meanwhile.
+ * spins for at most POLL_SLICE_NS a turn, so that sockets and timers are served too (and for one look
+ * while the device waits for such to end a request), and the driver is told not to notify meanwhile.
  */
 
 /* Long enough to catch a driver that answers at once, short enough not to delay other sources. */
@@ -307,6 +307,17 @@ static bool enable_notifications(struct bridge *bridge)
 	return any;
 }
 
+/* Has the device requests that it will end later? What ends them comes by the loop's descriptors. */
+static bool has_pending(const struct bridge *bridge)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < WIRE_QUEUE_COUNT; i++) {
+		any |= bridge->queues[i].stats.depth > 0;
+	}
+	return any;
+}
+
 static void handle_poll(void *data)
 {
 	struct bridge *bridge = data;
@@ -319,7 +330,7 @@ static void handle_poll(void *data)
 			return;
 		}
 		now = loop_now_ns();
-	} while (now < slice_end && now < bridge->poll_until_ns);
+	} while (now < slice_end && now < bridge->poll_until_ns && !has_pending(bridge));
 	if (now >= bridge->poll_until_ns && !enable_notifications(bridge)) {
 		stop_polling(bridge);
 	}

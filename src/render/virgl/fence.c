@@ -16,6 +16,9 @@
  *
  * With its own thread (THREAD_SYNC) the library makes a descriptor readable when a fence ends. Where it
  * has none, a timer looks while fences are pending.
+ *
+ * An idle source keeps the loop from sleeping while a fence is expected to end soon (see awake.h): the
+ * loop turns and looks at all its descriptors, and nobody has to wake it.
  */
 
 #define FIRST_FENCE (UINT32_MAX - 16)
@@ -46,6 +49,15 @@ static void handle_poll_timer(void *data)
 	}
 }
 
+static void handle_stay_awake(void *data)
+{
+	struct virgl *virgl = data;
+
+	if (!awake_goes_on(&virgl->awake, loop_now_ns())) {
+		loop_idle_stop(virgl->stay_awake);
+	}
+}
+
 static void handle_tell(void *data)
 {
 	struct virgl *virgl = data;
@@ -61,13 +73,16 @@ int virgl_fences_open(struct virgl *virgl)
 
 	virgl->next_fence = FIRST_FENCE;
 	virgl->tell = loop_add_deferred(virgl->loop, handle_tell, virgl);
+	virgl->stay_awake = loop_add_idle(virgl->loop, handle_stay_awake, virgl);
 	if (fd >= 0) {
 		virgl->poll_source = loop_add_fd(
 			virgl->loop, fd, LOOP_READABLE, handle_poll_fd, virgl);
 	} else {
 		virgl->poll_timer = loop_add_timer(virgl->loop, handle_poll_timer, virgl);
 	}
-	return virgl->tell && (virgl->poll_source || virgl->poll_timer) ? 0 : -ENOMEM;
+	return virgl->tell && virgl->stay_awake && (virgl->poll_source || virgl->poll_timer)
+		? 0
+		: -ENOMEM;
 }
 
 void virgl_fences_close(struct virgl *virgl)
@@ -75,9 +90,22 @@ void virgl_fences_close(struct virgl *virgl)
 	loop_remove_fd(virgl->poll_source);
 	loop_remove_timer(virgl->poll_timer);
 	loop_remove_deferred(virgl->tell);
+	loop_remove_idle(virgl->stay_awake);
 	virgl->poll_source = NULL;
 	virgl->poll_timer = NULL;
 	virgl->tell = NULL;
+	virgl->stay_awake = NULL;
+}
+
+/* For the fence that was just made; a timer would not come sooner. */
+static void stay_awake(struct virgl_device *device)
+{
+	struct virgl *virgl = device->virgl;
+	bool alone = device->fences.next == device->fences.prev;
+
+	if (virgl->poll_source && awake_begin(&virgl->awake, alone, loop_now_ns())) {
+		loop_idle_start(virgl->stay_awake);
+	}
 }
 
 int virgl_fence_create(struct renderer *renderer, uint64_t token)
@@ -100,6 +128,7 @@ int virgl_fence_create(struct renderer *renderer, uint64_t token)
 		free(fence);
 		return -EIO;
 	}
+	stay_awake(device);
 	if (virgl->poll_timer && !loop_timer_is_running(virgl->poll_timer)) {
 		loop_timer_start(virgl->poll_timer, POLL_MS);
 	}
@@ -120,6 +149,8 @@ void virgl_fences_retire(struct virgl_device *device, uint32_t number)
 		list_append(&device->ended, link);
 		loop_deferred_schedule(device->virgl->tell);
 	}
+	awake_end(&device->virgl->awake);
+	loop_idle_stop(device->virgl->stay_awake);
 }
 
 void virgl_fences_tell(struct virgl_device *device)

@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "render/render_impl.h"
+#include "render/virgl/awake.h"
 #include "render/virgl/library.h"
 #include "render/virgl/virgl.h"
 
@@ -22,6 +23,8 @@ struct virgl {
 	struct loop_fd *poll_source; // NULL: the library cannot tell when a fence ends
 	struct loop_timer *poll_timer; // looks for it then
 	struct loop_deferred *tell;
+	struct loop_idle *stay_awake; // runs while awake says so
+	struct awake awake;
 	uint32_t next_fence;
 	struct render_capset capsets[VIRGL_CAPSETS];
 	uint32_t capset_count;

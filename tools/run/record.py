@@ -50,6 +50,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each scene")
     parser.add_argument("--only", help="participants, with commas")
+    parser.add_argument("--server", action="append", default=[], metavar="NAME=OPTIONS",
+                        help="one more participant: virtio-gpu-run with these options")
     parser.add_argument("--scenes", help="of glmark2, with blanks")
     return parser.parse_args()
 
@@ -276,6 +278,8 @@ def table(samples, participants):
 def main():
     given = arguments()
     given.results.mkdir(parents=True, exist_ok=True)
+    for name, options in (one.split("=", 1) for one in given.server):
+        SERVERS[name] = ["virtio-gpu-run", f"--listen={SOCKET}", *options.split()]
     participants = given.only.split(",") if given.only else list(SERVERS)
     scenes = given.scenes.split() if given.scenes else GLMARK2
     install()

@@ -8,9 +8,9 @@
 #	tools/setup.sh [-y] GROUP...           install what is missing (as root or with sudo)
 #	tools/setup.sh --no-install GROUP...   print the command and stop, status 3 if it is needed
 #
-# Groups: build (the programs), gl (OpenGL in them), check (what ./check needs beyond that), vm (guests:
-# ./demo and tests/vm), arm64 (the cross build and its tests), libvirt (its test). APT's sources are never
-# changed; package names are those of Debian 12 and 13.
+# Groups: build (the programs), gl (OpenGL in them), check (what ./check needs beyond that), gltest (GL
+# programs), vm (guests: ./demo and tests/vm), arm64 (the cross build and its tests), libvirt (its test).
+# APT's sources are never changed; package names are those of Debian 12 and 13.
 set -eu
 
 packages() {
@@ -28,6 +28,9 @@ packages() {
 		echo libvirglrenderer-dev libegl-dev libgles-dev libvirglrenderer1 libegl1 libgl1 \
 			libgl1-mesa-dri
 		;;
+	gltest)
+		echo mesa-utils glmark2-x11 glmark2-es2-x11 xvfb libgl1-mesa-dri libegl1 libgl1 libgles2
+		;;
 	arm64)
 		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 		;;
@@ -38,7 +41,7 @@ packages() {
 		echo python3 e2fsprogs tar debian-archive-keyring ca-certificates
 		;;
 	*)
-		echo "tools/setup.sh: no group is named '$1' (build, gl, check, vm, arm64, libvirt)" >&2
+		echo "tools/setup.sh: no group is named '$1' (build, gl, check, gltest, vm, arm64, libvirt)" >&2
 		exit 2
 		;;
 	esac

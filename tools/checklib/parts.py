@@ -111,6 +111,10 @@ def fuzz(run):
                "--build", run.build("fuzz"))
 
 
+def programs(run):
+    run.meson_tests("gcc", "programs")
+
+
 def vm(run):
     run.runner("tests/vm/run", run.build("gcc"))
 
@@ -140,6 +144,7 @@ PARTS = (
     Part("fuzz", f"each fuzz target for {FUZZ_SECONDS} s", 900, fuzz, weight=2),
     Part("arm64", "cross build, unit and protocol tests under qemu-user", 1800, arm64,
          needs=("sysroot",), weight=2),
+    Part("programs", "GL programs without a VM", 600, programs, needs=("gcc",)),
     Part("vm", "real guests in both dialects", 2400, vm, needs=("gcc", "guests"), weight=2),
     Part("asan-guest", "a guest in each dialect under ASan and UBSan", 1200, asan_guest,
          needs=("asan", "guests"), weight=2),

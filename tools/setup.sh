@@ -9,8 +9,9 @@
 #	tools/setup.sh --no-install GROUP...   print the command and stop, status 3 if it is needed
 #
 # Groups: build (the programs), gl (OpenGL in them), check (what ./check needs beyond that), gltest (GL
-# programs), vm (guests: ./demo and tests/vm), arm64 (the cross build and its tests), libvirt (its test).
-# APT's sources are never changed; package names are those of Debian 12 and 13.
+# programs and piglit, 40 MB to fetch and 2 GB on the disk), vm (guests: ./demo and tests/vm), arm64 (the
+# cross build and its tests), libvirt (its test). APT's sources are never changed; package names are those
+# of Debian 12 and 13.
 set -eu
 
 packages() {
@@ -29,7 +30,9 @@ packages() {
 			libgl1-mesa-dri
 		;;
 	gltest)
-		echo mesa-utils glmark2-x11 glmark2-es2-x11 xvfb libgl1-mesa-dri libegl1 libgl1 libgles2
+		# virgl-server: the server that piglit's results are compared with.
+		echo piglit virgl-server mesa-utils glmark2-x11 glmark2-es2-x11 xvfb util-linux \
+			libgl1-mesa-dri libegl1 libgl1 libgles2
 		;;
 	arm64)
 		echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user

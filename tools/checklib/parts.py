@@ -115,6 +115,10 @@ def programs(run):
     run.meson_tests("gcc", "programs")
 
 
+def piglit(run):
+    run.runner("tests/piglit/run", "--jobs", run.jobs, run.build("gcc"))
+
+
 def vm(run):
     run.runner("tests/vm/run", run.build("gcc"))
 
@@ -145,6 +149,8 @@ PARTS = (
     Part("arm64", "cross build, unit and protocol tests under qemu-user", 1800, arm64,
          needs=("sysroot",), weight=2),
     Part("programs", "GL programs without a VM", 600, programs, needs=("gcc",)),
+    Part("piglit", "an eighth of piglit's list, beside virgl_test_server", 600, piglit,
+         needs=("gcc",), weight=2),
     Part("vm", "real guests in both dialects", 2400, vm, needs=("gcc", "guests"), weight=2),
     Part("asan-guest", "a guest in each dialect under ASan and UBSan", 1200, asan_guest,
          needs=("asan", "guests"), weight=2),

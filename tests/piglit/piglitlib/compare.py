@@ -39,7 +39,7 @@ class Verdict:
         self.there = [there]
         self.here = [here]
         self.kind = ""
-        self.lost = set()  # what passes there and not here; '' for the test as a whole
+        self.lost = set()  # what passes there and not (FLAKY: not at once) here; '' for the test
 
     def text(self):
         def results(outcomes):
@@ -72,6 +72,8 @@ def judge(test, reference, own):
         lost -= here.passed()
         if not lost:
             break
-    verdict.lost = lost & again
-    verdict.kind = WORSE if verdict.lost else FLAKY
+    if lost & again:
+        verdict.kind, verdict.lost = WORSE, lost & again
+    else:
+        verdict.kind = FLAKY
     return verdict

@@ -421,7 +421,7 @@ static void handle_set_features(void *device, uint64_t features)
 static size_t handle_get_config(void *device, uint8_t config[static VHOST_CONFIG_MAX])
 {
 	struct bridge *bridge = device;
-	struct virtio_gpu_config space;
+	struct wire_config space;
 
 	gpu_device_get_config(bridge->device, &space);
 	memcpy(config, &space, sizeof(space));
@@ -433,8 +433,8 @@ static int handle_set_config(void *device, uint32_t offset, const uint8_t *bytes
 {
 	struct bridge *bridge = device;
 	union {
-		struct virtio_gpu_config fields;
-		uint8_t bytes[sizeof(struct virtio_gpu_config)];
+		struct wire_config fields;
+		uint8_t bytes[sizeof(struct wire_config)];
 	} space = { 0 };
 
 	if (offset > sizeof(space) || size > sizeof(space) - offset) {

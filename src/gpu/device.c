@@ -388,9 +388,9 @@ static uint32_t count_capsets(const struct gpu_device *device)
 	return count;
 }
 
-void gpu_device_get_config(const struct gpu_device *device, struct virtio_gpu_config *config)
+void gpu_device_get_config(const struct gpu_device *device, struct wire_config *config)
 {
-	*config = (struct virtio_gpu_config){
+	*config = (struct wire_config){
 		.events_read = htole32(device->events),
 		.num_scanouts = htole32(device->config.outputs),
 		.num_capsets = htole32(count_capsets(device)),

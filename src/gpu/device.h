@@ -123,7 +123,7 @@ uint64_t gpu_device_features(const struct gpu_device *device);
  */
 void gpu_device_set_features(struct gpu_device *device, uint64_t features);
 
-void gpu_device_get_config(const struct gpu_device *device, struct virtio_gpu_config *config);
+void gpu_device_get_config(const struct gpu_device *device, struct wire_config *config);
 
 /* The driver wrote events_clear (VIRTIO 1.3, 5.7.4). */
 void gpu_device_clear_events(struct gpu_device *device, uint32_t events);

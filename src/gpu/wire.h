@@ -30,7 +30,19 @@ enum wire_limits {
 #define WIRE_CAPSET_CROSS_DOMAIN 5
 #define WIRE_CAPSET_DRM          6
 
-static_assert(sizeof(struct virtio_gpu_config) == 16, "config");
+/*
+ * The configuration space: struct virtio_gpu_config as it is since Linux 7.2. In older headers it ends
+ * before blob_alignment, which belongs to a feature that is not offered.
+ */
+struct wire_config {
+	__le32 events_read;
+	__le32 events_clear;
+	__le32 num_scanouts;
+	__le32 num_capsets;
+	__le32 blob_alignment;
+};
+
+static_assert(sizeof(struct wire_config) == 20, "config");
 static_assert(sizeof(struct virtio_gpu_ctrl_hdr) == 24, "ctrl_hdr");
 static_assert(sizeof(struct virtio_gpu_rect) == 16, "rect");
 static_assert(sizeof(struct virtio_gpu_resp_display_info) == 408, "GET_DISPLAY_INFO");

@@ -19,7 +19,7 @@ uint32_t vhost_config_space_size(const union vhost_payload *payload)
 
 /*
  * The answer has the size that was asked for, though the device's space be smaller: a front end whose
- * structure grew (QEMU asks for 20 bytes) gets zeros. No payload at all means that it cannot be had.
+ * structure grew gets zeros. No payload at all means that it cannot be had.
  */
 int vhost_handle_get_config(struct vhost_session *session, struct vhost_message *message)
 {

@@ -153,7 +153,7 @@ static void capsets_are_told_by_index_and_by_id(void **state)
 		.hdr = header_of(VIRTIO_GPU_CMD_GET_CAPSET_INFO),
 	};
 	struct virtio_gpu_get_capset get = { .hdr = header_of(VIRTIO_GPU_CMD_GET_CAPSET) };
-	struct virtio_gpu_config config;
+	struct wire_config config;
 
 	gpu_device_get_config(fixture->device, &config);
 	assert_int_equal(le32toh(config.num_capsets), 2);

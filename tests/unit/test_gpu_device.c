@@ -688,7 +688,7 @@ static void there_are_no_capsets(void **state)
 		.hdr = header_of(VIRTIO_GPU_CMD_GET_CAPSET_INFO),
 	};
 	struct virtio_gpu_get_capset capset = { .hdr = header_of(VIRTIO_GPU_CMD_GET_CAPSET) };
-	struct virtio_gpu_config config;
+	struct wire_config config;
 
 	gpu_device_get_config(fixture->device, &config);
 	assert_int_equal(config.num_capsets, 0);

@@ -145,7 +145,7 @@ static void a_reset_ends_all(void **state)
 	struct fixture *fixture = *state;
 	const struct virtio_gpu_ctrl_hdr info = header_of(VIRTIO_GPU_CMD_GET_DISPLAY_INFO);
 	struct ticket *flush_ticket, *info_ticket, *next;
-	struct virtio_gpu_config config;
+	struct wire_config config;
 
 	show_image(fixture, 1, FORMAT_BGRX, 8, 8, 0);
 	assert_int_equal(create_2d(fixture, 2, FORMAT_BGRA, 64, 64), OK);
@@ -338,7 +338,7 @@ static void a_new_display_gets_all(void **state)
 	struct fixture *fixture = *state;
 	const struct virtio_gpu_ctrl_hdr info = header_of(VIRTIO_GPU_CMD_GET_DISPLAY_INFO);
 	struct fake_display *next = fake_display_create(false);
-	struct virtio_gpu_config config;
+	struct wire_config config;
 	struct ticket *flushed, *asked;
 	uint32_t destroyed = 0;
 

@@ -6,9 +6,9 @@
 #include "support/gpu_fixture.h"
 #include "support/remote_renderer.h"
 
-static struct virtio_gpu_config config_of(struct fixture *fixture)
+static struct wire_config config_of(struct fixture *fixture)
 {
-	struct virtio_gpu_config config;
+	struct wire_config config;
 
 	gpu_device_get_config(fixture->device, &config);
 	return config;
@@ -59,7 +59,7 @@ static void s_5_7_3_feature_bits_not_taken(void **state)
 static void s_5_7_4_1_device_configuration_fields(void **state)
 {
 	struct fixture *fixture = *state;
-	struct virtio_gpu_config config = config_of(fixture);
+	struct wire_config config = config_of(fixture);
 
 	assert_int_equal(le32toh(config.num_scanouts), 4);
 	assert_int_equal(config.events_read, 0);

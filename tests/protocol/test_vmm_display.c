@@ -305,7 +305,7 @@ static void start(struct peer *peer)
 	shake_hands(peer);
 }
 
-static void stop(struct peer *peer)
+static void finish(struct peer *peer)
 {
 	display_destroy(peer->display);
 	peer->display = NULL;
@@ -469,7 +469,7 @@ static void features_are_negotiated(void **state)
 	assert_string_equal(display_name(peer->display), "vmm");
 	assert_false(display_owns_outputs(peer->display));
 	assert_int_equal(display_resize(peer->display, 0, 640, 480), -ENOTSUP);
-	stop(peer);
+	finish(peer);
 }
 
 static void update_is_exact(void **state)
@@ -494,7 +494,7 @@ static void update_is_exact(void **state)
 	assert_int_equal(peer->done_count, 0);
 	assert_int_equal(vmm_display_stats(peer->display).updates, 1);
 	assert_int_equal(vmm_display_stats(peer->display).update_bytes, 7 * 4 * 4);
-	stop(peer);
+	finish(peer);
 	assert_int_equal(picture.frame->refs, 1);
 	frame_unref(picture.frame);
 }
@@ -527,7 +527,7 @@ static void formats_are_exact(void **state)
 			expect_nothing(peer);
 			assert_int_equal(peer->done_count, result);
 			peer->done_count = 0;
-			stop(peer);
+			finish(peer);
 			frame_unref(picture.frame);
 		}
 	}
@@ -547,7 +547,7 @@ static void small_update_is_a_snapshot(void **state)
 	EXPECT(peer, VMM_SCANOUT, 0, 64, 64);
 	expect_update(peer, 0, 0, 0, 64, 64);
 	expect_pixels(peer, 0, 0, 64, 64, 1);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -581,7 +581,7 @@ static void order_is_kept(void **state)
 	assert_int_equal(peer->done[1], 4);
 	assert_int_equal(vmm_display_stats(peer->display).updates, 5);
 	assert_int_equal(vmm_display_stats(peer->display).coalesced, 0);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -607,7 +607,7 @@ static void a_turn_is_one_write(void **state)
 	turn(peer);
 	assert_int_equal(recv(peer->socket, bytes, sizeof(bytes), MSG_DONTWAIT), size);
 	assert_int_equal(recv(peer->socket, bytes, sizeof(bytes), MSG_DONTWAIT), -1);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -664,7 +664,7 @@ static void huge_update_is_split(void **state)
 	assert_int_equal(flush_all(peer, 0, &frame, 8), DISPLAY_PENDING);
 	turn(peer);
 	assert_int_equal(reads, 1);
-	stop(peer);
+	finish(peer);
 	assert_int_equal(reads, 0);
 	free(peer->bytes);
 	peer->bytes = NULL;
@@ -698,7 +698,7 @@ static void cursor_is_exact(void **state)
 	read_all(peer);
 	EXPECT(peer, VMM_CURSOR_POS_HIDE, 2, 10, 20);
 	expect_nothing(peer);
-	stop(peer);
+	finish(peer);
 	assert_int_equal(picture.frame->refs, 1);
 	frame_unref(picture.frame);
 }
@@ -725,7 +725,7 @@ static void same_size_needs_no_scanout(void **state)
 	EXPECT(peer, VMM_SCANOUT, 0, 64, 32);
 	expect_nothing(peer);
 	assert_int_equal(a.frame->refs, 1);
-	stop(peer);
+	finish(peer);
 	frame_unref(a.frame);
 	frame_unref(b.frame);
 	frame_unref(c.frame);
@@ -745,7 +745,7 @@ static void a_new_display_is_told_all(void **state)
 		EXPECT(peer, VMM_SCANOUT, 0, 8, 8);
 		expect_update(peer, 0, 0, 0, 8, 8);
 		expect_pixels(peer, 0, 0, 8, 8, 1);
-		stop(peer);
+		finish(peer);
 	}
 	assert_int_equal(picture.frame->refs, 1);
 	frame_unref(picture.frame);
@@ -788,7 +788,7 @@ static void slow_viewer_gets_all(void **state)
 	expect_pixels(peer, 1, 0, 199, 99, 1);
 	expect_nothing(peer);
 	assert_int_equal(vmm_display_stats(peer->display).coalesced, 0);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 	frame_unref(other.frame);
 }
@@ -822,7 +822,7 @@ static void backlog_keeps_its_bytes(void **state)
 	}
 	expect_nothing(peer);
 	assert_int_equal(vmm_display_stats(peer->display).coalesced, 0);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -866,7 +866,7 @@ static void stopped_viewer_never_stops_the_guest(void **state)
 	assert_true(is_done(peer, 4));
 	assert_int_equal(vmm_display_stats(peer->display).coalesced, 101);
 	assert_int_equal(vmm_display_stats(peer->display).updates, 3);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -923,7 +923,7 @@ static void stalled_display_sends_the_last_state(void **state)
 	expect_pixels(peer, 0, 0, 64, 64, 3);
 	expect_nothing(peer);
 	assert_int_equal(a.frame->refs, 1);
-	stop(peer);
+	finish(peer);
 	frame_unref(a.frame);
 	frame_unref(b.frame);
 	frame_unref(c.frame);
@@ -945,7 +945,7 @@ static void stalled_output_goes_off(void **state)
 	expect_pixels(peer, 0, 0, 300, 200, 1);
 	EXPECT(peer, VMM_SCANOUT, 0, 0, 0);
 	expect_nothing(peer);
-	stop(peer);
+	finish(peer);
 	frame_unref(a.frame);
 }
 
@@ -981,7 +981,7 @@ static void former_frames_flushes_are_left_out(void **state)
 	assert_int_equal(peer->done_count, 4);
 	assert_int_equal(a.frame->refs, 1);
 	assert_int_equal(vmm_display_stats(peer->display).coalesced, 0);
-	stop(peer);
+	finish(peer);
 	frame_unref(a.frame);
 	frame_unref(b.frame);
 }
@@ -1009,7 +1009,7 @@ static void left_out_damage_is_owed(void **state)
 	expect_pixels(peer, 0, 0, 200, 150, 2);
 	expect_nothing(peer);
 	assert_int_equal(peer->done_count, 3);
-	stop(peer);
+	finish(peer);
 	frame_unref(a.frame);
 	frame_unref(b.frame);
 }
@@ -1042,7 +1042,7 @@ static void copies_are_bounded(void **state)
 		assert_int_equal(last[1], 19999);
 		assert_int_equal(last[2], 77);
 	}
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -1069,7 +1069,7 @@ static void small_updates_wait_for_room(void **state)
 	}
 	expect_nothing(peer);
 	assert_int_equal(vmm_display_stats(peer->display).coalesced, 0);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -1110,7 +1110,7 @@ static void pause_keeps_all_back(void **state)
 	expect_pixels(peer, 0, 0, 64, 64, 1);
 	EXPECT(peer, VMM_CURSOR_POS_HIDE, 0, 3, 4);
 	expect_nothing(peer);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -1138,7 +1138,7 @@ static void pause_ends_what_has_begun(void **state)
 		display_pause(peer->display, false);
 		read_all(peer);
 		assert_int_equal(count_messages(peer), all);
-		stop(peer);
+		finish(peer);
 		frame_unref(picture.frame);
 	}
 }
@@ -1163,7 +1163,7 @@ static void flushes_are_bounded(void **state)
 	expect_nothing(peer);
 	assert_int_equal(peer->done_count, pending);
 	assert_int_equal(vmm_display_stats(peer->display).coalesced, 5000);
-	stop(peer);
+	finish(peer);
 	frame_unref(picture.frame);
 }
 
@@ -1221,7 +1221,7 @@ static void unreadable_pixels_break_nothing(void **state)
 	assert_int_equal(peer->bytes[300 * 4 * rows + 2], 0);
 	drop(peer, peer->size);
 	assert_true(is_done(peer, 3));
-	stop(peer);
+	finish(peer);
 	free(frame.pixels);
 }
 
@@ -1269,7 +1269,7 @@ static void questions_are_answered(void **state)
 	assert_int_equal(peer->edid.size, 256);
 	assert_int_equal(peer->edid.bytes[255], 0x5a);
 	assert_int_equal(peer->edid.bytes[256], 0);
-	stop(peer);
+	finish(peer);
 	assert_int_equal(peer->infos + peer->edids, 2);
 }
 
@@ -1303,7 +1303,7 @@ static void questions_wait_their_turn(void **state)
 		assert_int_equal(peer->info_token, 20 + i);
 		assert_int_equal(peer->info.outputs[0].rect.width, 100 + i);
 	}
-	stop(peer);
+	finish(peer);
 }
 
 /* QEMU does not answer GET_EDID for an output that it does not have. */
@@ -1344,7 +1344,7 @@ static void missing_answer_is_timed_out(void **state)
 	assert_int_equal(peer->edid.bytes[0], 0x77);
 	assert_int_equal(peer->info_token, 4);
 	assert_int_equal(peer->no_infos, 0);
-	stop(peer);
+	finish(peer);
 }
 
 /* A late answer is not taken for that to the next question. */
@@ -1373,7 +1373,7 @@ static void late_answer_is_ignored(void **state)
 	assert_int_equal(peer->edid_token, 2);
 	assert_int_equal(peer->edid.bytes[0], 0x22);
 	assert_int_equal(peer->lost, 0);
-	stop(peer);
+	finish(peer);
 }
 
 /* A viewer that answers nothing at all: each question ends in its time, none is sent twice. */
@@ -1395,7 +1395,7 @@ static void silent_viewer_ends_all_questions(void **state)
 	expect_header(peer, VMM_GET_PROTOCOL_FEATURES, 0);
 	expect_header(peer, VMM_GET_DISPLAY_INFO, 0);
 	expect_nothing(peer);
-	stop(peer);
+	finish(peer);
 	assert_int_equal(peer->infos, 3);
 }
 
@@ -1414,7 +1414,7 @@ static void edid_may_be_missing(void **state)
 	expect_nothing(peer);
 	assert_int_equal(peer->no_edids, 1);
 	assert_int_equal(display_query_edid(peer->display, 0, 2, &edid), -ENOTSUP);
-	stop(peer);
+	finish(peer);
 }
 
 struct wrong_reply {
@@ -1462,7 +1462,7 @@ static void wrong_replies_end_the_display(void **state)
 		if (peer->lost != 1 || peer->no_infos != 1 || peer->no_edids != 1) {
 			fail_msg("%s: lost %u, infos %u", replies[i].what, peer->lost, peer->infos);
 		}
-		stop(peer);
+		finish(peer);
 		assert_int_equal(peer->lost, 1);
 		peer->lost = 0;
 		peer->no_infos = 0;
@@ -1485,7 +1485,7 @@ static void largest_edid_is_right(void **state)
 	turn(peer);
 	assert_int_equal(peer->edid.size, 1024);
 	assert_int_equal(peer->edid.bytes[1023], 9);
-	stop(peer);
+	finish(peer);
 }
 
 /* The peer goes. */
@@ -1581,7 +1581,7 @@ static void peer_may_go_at_any_time(void **state)
 		assert_int_equal(peer->lost, 1);
 		peer->lost = 0;
 		peer->socket = -1;
-		stop(peer);
+		finish(peer);
 		assert_int_equal(picture.frame->refs, 1);
 	}
 	frame_unref(picture.frame);
@@ -1601,7 +1601,7 @@ static void writing_to_nobody_ends_the_display(void **state)
 	turn(peer);
 	turn(peer);
 	assert_int_equal(peer->lost, 1);
-	stop(peer);
+	finish(peer);
 	assert_int_equal(peer->lost, 1);
 	frame_unref(picture.frame);
 }
@@ -1666,7 +1666,7 @@ static void sockets_are_taken(void **state)
 	assert_null(vmm_display_create(peer->loop, file)); // regular files cannot be polled
 	for (int i = 0; i < 100; i++) {
 		start(peer);
-		stop(peer);
+		finish(peer);
 	}
 	turn(peer);
 	assert_int_equal(count_fds(), before);

@@ -196,10 +196,11 @@ static void reads_no_more_than_asked_for(void **state)
 	int fds[FD_MESSAGE_MAX];
 	size_t count = 0;
 	bool too_many = false;
-	char buffer[16] = "................";
+	char buffer[16];
 	int ends[2];
 
 	(void)state;
+	memset(buffer, '.', sizeof(buffer));
 	make_sockets(ends);
 	assert_int_equal(send_text(ends[0], "abcdef", NULL, 0), 6);
 	assert_int_equal(fd_receive(ends[1], buffer, 2, fds, &count, &too_many), 2);

@@ -5,6 +5,7 @@ import time
 
 from vmlib.bench import BACKGROUND, GL_DIALECTS, Failure, desktop_trouble, expect
 from vmlib.testing import test
+from vmlib.vm import PATIENCE
 
 from test_picture import shaded
 
@@ -66,7 +67,7 @@ def settled(bench):
     def background(got):
         return None if got.at(got.width // 2, got.height // 2) == BACKGROUND else "no background"
     got = bench.wait_picture(background, "weston's background", seconds=40)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while time.monotonic() < deadline:
         time.sleep(1)
         again = bench.screenshot()
@@ -114,7 +115,7 @@ def gl_memory_returns(bench):
     for _ in range(5):
         start_cube(bench)
         bench.vm.check("killall -9 kmscube; while pidof kmscube; do sleep 0.1; done", timeout=20)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 10 * PATIENCE
     while held() > before and time.monotonic() < deadline:
         time.sleep(0.2)
     expect(held() <= before, f"{before} bytes held before five programs, {held()} after")

@@ -151,7 +151,7 @@ PARTS = (
     Part("programs", "GL programs without a VM", 600, programs, needs=("gcc",)),
     Part("piglit", "an eighth of piglit's list, beside virgl_test_server", 600, piglit,
          needs=("gcc",), weight=2),
-    Part("vm", "real guests in both dialects", 2400, vm, needs=("gcc", "guests"), weight=2),
+    Part("vm", "real guests in both dialects", 3600, vm, needs=("gcc", "guests"), weight=2),
     Part("asan-guest", "a guest in each dialect under ASan and UBSan", 1200, asan_guest,
          needs=("asan", "guests"), weight=2),
     Part("libvirt", "a domain of libvirt's that uses the daemon", 1500, libvirt,

@@ -122,7 +122,7 @@ class Bench:
 
     def wait_picture(self, good, what, seconds=20, output=0, cursor=False):
         """Wait until good(picture) is None; returns the picture. `good` says what is wrong."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * vm.PATIENCE
         while True:
             got = None
             try:
@@ -183,7 +183,7 @@ class Bench:
     def expect_moving(self, what, seconds=15):
         """The client on the desktop still draws: the picture changes."""
         before = self.screenshot()
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * vm.PATIENCE
         while self.screenshot() == before:
             expect(time.monotonic() < deadline, f"{what}: the picture does not change any more")
             time.sleep(0.2)

@@ -6,6 +6,7 @@ import time
 import traceback
 
 from .say import VmError
+from .vm import PATIENCE
 
 
 class Skip(Exception):
@@ -20,7 +21,9 @@ _registered = []
 
 
 def test(limit, dialects=("vmm", "own", "reference")):
-    """Decorates a function that takes a Bench. `limit` in seconds, without booting a guest."""
+    """Decorates a function that takes a Bench.
+
+    `limit` in seconds on an idle machine, without booting a guest."""
     def register(function):
         _registered.append((function, limit, dialects))
         return function
@@ -52,7 +55,7 @@ def run_one(name, function, bench, limit, results):
     """Run a test against a bench whose guest is up; returns whether it passed or was skipped."""
     began = time.monotonic()
     signal.signal(signal.SIGALRM, _time_up)
-    signal.alarm(limit)
+    signal.alarm(limit * PATIENCE)
     trouble = None
     try:
         function(bench)
@@ -63,7 +66,7 @@ def run_one(name, function, bench, limit, results):
         results.line("skip", name, time.monotonic() - began, str(skip))
         return True
     except _TimeUp:
-        trouble = f"not done after {limit} s"
+        trouble = f"not done after {limit * PATIENCE} s"
     except VmError as error:
         trouble = str(error)
     except Exception:  # pylint: disable=broad-except # a defect of the test is a failure too

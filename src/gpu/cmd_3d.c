@@ -2,9 +2,9 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "base/checked.h"
 #include "gpu/decode.h"
 #include "gpu/device_impl.h"
+#include "gpu/texture.h"
 
 /*
  * VIRTIO 1.3, 5.7.6.8 Device Operation: controlq (3d): contexts, their command streams, and textures.
@@ -17,8 +17,6 @@
 
 /* Gallium's, as VirGL has them on the wire. */
 enum {
-	TARGET_BUFFER = 0,
-	TARGET_TEXTURE_2D = 2,
 	BIND_RENDER_TARGET = 1 << 1,
 	BIND_SAMPLER_VIEW = 1 << 3,
 };
@@ -155,7 +153,7 @@ static uint32_t create_shadow(
 {
 	const struct render_texture_info info = {
 		.id = resource->id,
-		.target = TARGET_TEXTURE_2D,
+		.target = GPU_TEXTURE_2D,
 		.format = resource->wire_format,
 		.bind = BIND_RENDER_TARGET | BIND_SAMPLER_VIEW,
 		.width = resource->width,
@@ -235,35 +233,6 @@ uint32_t gpu_cmd_ctx_detach_resource(struct gpu_device *device, struct gpu_reque
 	return response;
 }
 
-/*
- * Bytes of a pixel, for the bound on memory. The formats that drivers use most are known; another counts
- * as the largest that there is.
- */
-static uint32_t pixel_size(uint32_t format)
-{
-	bool small = (format >= 1 && format <= 21) || (format >= 64 && format <= 68) ||
-		(format >= 99 && format <= 104) || format == 121 || format == 134;
-
-	return small ? 4 : 16;
-}
-
-/* All levels together are less than twice the first. False: no machine has that much. */
-static bool texture_size(const struct render_texture_info *info, uint64_t *size)
-{
-	uint64_t layers = (uint64_t)(info->depth ? info->depth : 1) *
-		(info->array_size ? info->array_size : 1);
-	uint64_t samples = info->nr_samples ? info->nr_samples : 1;
-
-	if (info->target == TARGET_BUFFER) {
-		*size = info->width;
-		return true;
-	}
-	return checked_mul_u64(info->width, info->height ? info->height : 1, size) &&
-		checked_mul_u64(*size, layers, size) && checked_mul_u64(*size, samples, size) &&
-		checked_mul_u64(
-			*size, pixel_size(info->format) * (info->last_level ? 2u : 1u), size);
-}
-
 uint32_t gpu_cmd_resource_create_3d(struct gpu_device *device, struct gpu_request *request)
 {
 	const struct render_texture_info info = decode_create_3d(request->bytes);
@@ -272,7 +241,7 @@ uint32_t gpu_cmd_resource_create_3d(struct gpu_device *device, struct gpu_reques
 	uint32_t response;
 	int result;
 
-	if (!texture_size(&info, &size)) {
+	if (!gpu_texture_size(&info, &size)) {
 		size = UINT64_MAX; // more than any bound
 	}
 	response = gpu_begin_create(
@@ -292,9 +261,8 @@ uint32_t gpu_cmd_resource_create_3d(struct gpu_device *device, struct gpu_reques
 	}
 	resource->width = info.width;
 	resource->height = info.height;
-	resource->format = info.target == TARGET_TEXTURE_2D && info.nr_samples <= 1
-		? info.frame_format
-		: 0;
+	resource->format = info.target == GPU_TEXTURE_2D && info.nr_samples <= 1 ? info.frame_format
+										 : 0;
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 

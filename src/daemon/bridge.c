@@ -116,6 +116,8 @@ static void give_request(struct bridge *bridge, struct bridge_request *request)
 	if (request->virtq.bytes_capacity > KEPT_BUFFER_MAX) {
 		virtq_request_finish(&request->virtq);
 	}
+	free(request->gpu.capset);
+	request->gpu.capset = NULL;
 	/* At the front: the memory used last is still in the cache. */
 	list_insert_after(&bridge->free_requests, &request->link);
 }
@@ -144,7 +146,7 @@ static void push_request(struct bridge_queue *queue, struct bridge_request *requ
 {
 	static struct log_limit limit = LOG_LIMIT_INIT;
 
-	if (virtq_push(queue->ring, &request->virtq, &request->gpu.response,
+	if (virtq_push(queue->ring, &request->virtq, gpu_request_answer(&request->gpu),
 		    request->gpu.response_len) < 0) {
 		log_limited(&limit, LOG_DEBUG, "queue %u: the place for an answer is no memory",
 			queue->index);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "gpu/decode.h"
 #include "gpu/device_impl.h"
@@ -109,12 +110,12 @@ uint32_t gpu_cmd_get_capset(struct gpu_device *device, struct gpu_request *reque
 		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 			"there is no capset %u of version %u", id, version);
 	}
-	if (capset.max_size > sizeof(request->response.capset.bytes)) {
+	request->capset = calloc(1, sizeof(*request->capset) + capset.max_size);
+	if (!request->capset) {
 		return gpu_out_of_memory(
-			device, request, "capset %u has %u bytes", id, capset.max_size);
+			device, request, "capset %u: no memory for %u bytes", id, capset.max_size);
 	}
-	memset(request->response.capset.bytes, 0, capset.max_size);
-	render_fill_capset(device->renderer_3d, id, version, request->response.capset.bytes);
+	render_fill_capset(device->renderer_3d, id, version, request->capset->capset_data);
 	request->capset_size = capset.max_size;
 	return VIRTIO_GPU_RESP_OK_CAPSET;
 }

@@ -222,7 +222,7 @@ void gpu_device_submit(struct gpu_device *device, struct gpu_request *request)
 	request->ended = NULL;
 	request->command = UNKNOWN_COMMAND;
 	device->request_bytes += request->total_len;
-	request->capset_size = 0;
+	request->capset = NULL;
 	request->response_type = run_request(device, request);
 	device->commands[request->command].count++;
 	fence(device, request);

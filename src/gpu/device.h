@@ -22,17 +22,13 @@
 struct gpu_device;
 struct gpu_resource;
 
-/* The largest answer: GET_CAPSET's. */
+/* Every answer but GET_CAPSET's. */
 union gpu_response {
 	struct virtio_gpu_ctrl_hdr header;
 	struct virtio_gpu_resp_display_info display_info;
 	struct virtio_gpu_resp_edid edid;
 	struct virtio_gpu_resp_resource_uuid uuid;
 	struct virtio_gpu_resp_capset_info capset_info;
-	struct {
-		struct virtio_gpu_ctrl_hdr header;
-		uint8_t bytes[WIRE_CAPSET_MAX];
-	} capset;
 };
 
 /*
@@ -47,24 +43,31 @@ struct gpu_request {
 	uint64_t total_len; // more than len when the request was too large to copy
 	// by the device
 	union gpu_response response;
-	size_t response_len; // bytes of response to write
+	struct virtio_gpu_resp_capset *capset; // malloc'ed, the transport's with `complete`; NULL
+	size_t response_len; // bytes to write: of capset if there is one, else of response
 	// private to gpu/ (request.h)
 	struct list link; // gpu_resource.waiting, while a flush waits for transfers
 	uint64_t token; // 0: none given yet
 	uint32_t waiting_for; // operations that have not ended
 	uint32_t response_type; // VIRTIO_GPU_RESP_* to answer when they have
 	uint64_t charged; // bytes taken from the limits until completion
-	uint32_t capset_size; // bytes of GET_CAPSET's answer behind the header
+	uint32_t capset_size; // bytes behind the header of capset
 	struct gpu_resource *resource; // referenced while an operation on it has not ended
 	void (*ended)(struct gpu_device *device, struct gpu_request *request, int result);
 	size_t command; // row of the command table
 };
 
+/* The answer's bytes, after `complete`. */
+static inline const void *gpu_request_answer(const struct gpu_request *request)
+{
+	return request->capset ? (const void *)request->capset : &request->response;
+}
+
 /* All entries must be present. */
 struct gpu_transport_ops {
 	/*
-	 * The request is answered: response_len bytes of response. Comes from within gpu_device_submit,
-	 * or later. The request is the transport's again.
+	 * The request is answered: response_len bytes of gpu_request_answer. Comes from within
+	 * gpu_device_submit, or later. The request is the transport's again, and what it holds.
 	 */
 	void (*complete)(void *transport, struct gpu_request *request);
 

@@ -123,8 +123,11 @@ static void complete(struct gpu_device *device, struct gpu_request *request)
 	count_response(device, request);
 	request->response_len = encode_header(
 		&request->response, request->response_type, has_header ? request->bytes : NULL);
-	if (request->response_type == VIRTIO_GPU_RESP_OK_CAPSET) {
-		request->response_len += request->capset_size;
+	if (request->capset) {
+		request->capset->hdr = request->response.header;
+		request->response_len += request->response_type == VIRTIO_GPU_RESP_OK_CAPSET
+			? request->capset_size
+			: 0;
 	}
 	device->transport_ops->complete(device->transport, request);
 }

@@ -21,7 +21,6 @@ enum wire_limits {
 	WIRE_EDID_SIZE = 1024, // bytes of the field edid
 	WIRE_UUID_SIZE = 16,
 	WIRE_ENTRIES_MAX = 16384, // of one scatter list: Linux and QEMU go no further
-	WIRE_CAPSET_MAX = 4096, // bytes of a capset's description: VirGL's has some 1500
 	WIRE_CONTEXT_NAME_SIZE = 64,
 };
 
@@ -63,6 +62,7 @@ static_assert(sizeof(struct virtio_gpu_set_scanout_blob) == 96, "SET_SCANOUT_BLO
 static_assert(sizeof(struct virtio_gpu_get_capset_info) == 32, "GET_CAPSET_INFO");
 static_assert(sizeof(struct virtio_gpu_resp_capset_info) == 40, "GET_CAPSET_INFO answer");
 static_assert(sizeof(struct virtio_gpu_get_capset) == 32, "GET_CAPSET");
+static_assert(sizeof(struct virtio_gpu_resp_capset) == 24, "GET_CAPSET answer");
 static_assert(sizeof(struct virtio_gpu_update_cursor) == 56, "UPDATE_CURSOR");
 static_assert(sizeof(struct virtio_gpu_ctx_create) == 96, "CTX_CREATE");
 static_assert(sizeof(struct virtio_gpu_ctx_destroy) == 24, "CTX_DESTROY");

@@ -257,7 +257,7 @@ static void handle_complete(void *transport, struct gpu_request *request)
 	(void)transport;
 	assert(!ticket->is_done);
 	assert(request->response_len >= sizeof(struct virtio_gpu_ctrl_hdr));
-	assert(request->response_len <= sizeof(request->response));
+	assert(request->capset || request->response_len <= sizeof(request->response));
 	assert((type >= VIRTIO_GPU_RESP_OK_NODATA && type <= VIRTIO_GPU_RESP_OK_RESOURCE_UUID) ||
 		(type >= VIRTIO_GPU_RESP_ERR_UNSPEC &&
 			type <= VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER));
@@ -265,6 +265,8 @@ static void handle_complete(void *transport, struct gpu_request *request)
 	free(ticket->bytes);
 	ticket->bytes = NULL;
 	request->bytes = NULL;
+	free(request->capset);
+	request->capset = NULL;
 }
 
 static void handle_config_changed(void *transport)

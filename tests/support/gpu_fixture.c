@@ -89,6 +89,7 @@ void fixture_destroy(struct fixture *fixture)
 	for (struct ticket *ticket = fixture->tickets; ticket; ticket = following) {
 		following = ticket->next;
 		assert_int_equal(ticket->completions, 1);
+		free(ticket->request.capset);
 		free(ticket);
 	}
 	assert_int_equal(array_memory_mapped(), 0);
@@ -178,6 +179,7 @@ uint32_t run(struct fixture *fixture, uint32_t queue, const void *bytes, size_t 
 		settle(fixture);
 	}
 	fixture->response = ticket->request.response;
+	fixture->capset = ticket->request.capset;
 	fixture->response_len = ticket->request.response_len;
 	return answer_of(ticket);
 }

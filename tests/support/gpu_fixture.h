@@ -52,6 +52,7 @@ struct fixture {
 	uint32_t completions;
 	uint32_t config_changes;
 	union gpu_response response; // of the last command that was run
+	const struct virtio_gpu_resp_capset *capset; // of it; NULL for all but GET_CAPSET
 	size_t response_len;
 };
 

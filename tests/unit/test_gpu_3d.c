@@ -170,8 +170,9 @@ static void capsets_are_told_by_index_and_by_id(void **state)
 	get.capset_version = htole32(1);
 	assert_int_equal(control(fixture, &get, sizeof(get)), VIRTIO_GPU_RESP_OK_CAPSET);
 	assert_int_equal(fixture->response_len, 24 + FAKE_CAPSET_SIZE);
-	assert_int_equal(fixture->response.capset.bytes[0], 0x21);
-	assert_int_equal(fixture->response.capset.bytes[FAKE_CAPSET_SIZE - 1], 0x21);
+	assert_int_equal(le32toh(fixture->capset->hdr.type), VIRTIO_GPU_RESP_OK_CAPSET);
+	assert_int_equal(fixture->capset->capset_data[0], 0x21);
+	assert_int_equal(fixture->capset->capset_data[FAKE_CAPSET_SIZE - 1], 0x21);
 	get.capset_version = htole32(3);
 	assert_int_equal(control(fixture, &get, sizeof(get)), ERR_PARAMETER);
 	get.capset_id = 0;
@@ -198,6 +199,27 @@ static void contexts_come_and_go(void **state)
 	assert_int_equal(destroy_context(test, 5), OK);
 	assert_int_equal(destroy_context(test, 5), ERR_CONTEXT);
 	assert_int_equal(test->fake->contexts, 1);
+}
+
+/* An answer that a reset turned into an error is a header alone. */
+static void a_capset_that_waits_is_aborted(void **state)
+{
+	struct test *test = *state;
+	const struct virtio_gpu_get_capset get = {
+		.hdr = fenced(header_of(VIRTIO_GPU_CMD_GET_CAPSET), 1),
+		.capset_id = htole32(1),
+	};
+	struct ticket *ticket;
+	struct virtio_gpu_ctrl_hdr answer;
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	ticket = submit(test->fixture, WIRE_CONTROL_QUEUE, &get, sizeof(get));
+	assert_int_equal(ticket->completions, 0);
+	gpu_device_reset(test->fixture->device);
+	assert_int_equal(answer_of(ticket), ERR_UNSPEC);
+	assert_int_equal(ticket->request.response_len, sizeof(answer));
+	memcpy(&answer, gpu_request_answer(&ticket->request), sizeof(answer));
+	assert_int_equal(le32toh(answer.type), ERR_UNSPEC);
 }
 
 /* context_init was padding before VIRTIO_GPU_F_CONTEXT_INIT. */
@@ -470,6 +492,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(capsets_are_told_by_index_and_by_id),
+		TEST(a_capset_that_waits_is_aborted),
 		TEST(contexts_come_and_go),
 		TEST(context_init_needs_its_feature),
 		cmocka_unit_test_setup_teardown(contexts_are_bounded, setup_small, teardown),

@@ -22,6 +22,9 @@
  * memory is out and passes NULL on, so only the last step looks.
  */
 
+/* More contexts than a desktop has; a guest may make tens of thousands, and an answer is one line. */
+#define CONTEXTS_LISTED 128
+
 struct answer {
 	struct server *server;
 	char error[256]; // filled when the command returns NULL
@@ -237,6 +240,36 @@ static json_t *describe_bytes(const struct gpu_device_totals *totals)
 		number(totals->transfer_bytes), "flushed_pixels", number(totals->flushed_pixels));
 }
 
+/* Borrows the name of a capset (VIRTIO 1.3, 5.7.6.8 Device Operation: controlq, GET_CAPSET_INFO). */
+static const char *capset_name(uint32_t capset)
+{
+	static const char *const names[] = { "virgl", "virgl", "virgl2" };
+
+	return capset < sizeof(names) / sizeof(names[0]) ? names[capset] : "other";
+}
+
+static json_t *describe_context(const struct gpu_context_status *status)
+{
+	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "context", number(status->id),
+		"name", status->name, "capset", capset_name(status->capset), "submits",
+		number(status->submits), "submit_bytes", number(status->submit_bytes), "resources",
+		number(status->resources), "resource_bytes", number(status->resource_bytes),
+		"fences", number(status->fences));
+}
+
+static json_t *describe_contexts(
+	const struct gpu_device *device, const struct gpu_device_totals *totals)
+{
+	struct gpu_context_status contexts[CONTEXTS_LISTED];
+	size_t count = gpu_device_context_status(device, contexts, CONTEXTS_LISTED);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_array_append_new(list, describe_context(&contexts[i]));
+	}
+	return json_pack("{s:o, s:o}", "count", number(totals->contexts), "list", list);
+}
+
 static json_t *describe_vm_stats(struct server *server, struct bridge *bridge)
 {
 	const struct bridge_config *config = &server_config(server)->bridge;
@@ -244,13 +277,14 @@ static json_t *describe_vm_stats(struct server *server, struct bridge *bridge)
 	struct gpu_device_totals totals = gpu_device_totals(device);
 	struct bridge_stats stats = bridge_stats(bridge);
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:{s:o, s:o}}",
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:{s:o, s:o}}",
 		"commands", describe_commands(device), "errors", describe_errors(device), "bytes",
 		describe_bytes(&totals), "resources", describe_resources(&totals, config), "memory",
-		describe_memory(&totals, config), "pending", number(totals.pending),
-		"notifications", "received", number(stats.session.kicks), "sent",
-		number(stats.session.calls), "messages", number(stats.session.messages), "resets",
-		number(stats.resets), "queues", "control",
+		describe_memory(&totals, config), "contexts", describe_contexts(device, &totals),
+		"pending", number(totals.pending), "notifications", "received",
+		number(stats.session.kicks), "sent", number(stats.session.calls), "messages",
+		number(stats.session.messages), "resets", number(stats.resets), "queues", "control",
 		describe_queue(&stats.queues[WIRE_CONTROL_QUEUE]), "cursor",
 		describe_queue(&stats.queues[WIRE_CURSOR_QUEUE]));
 }

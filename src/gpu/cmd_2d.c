@@ -79,6 +79,7 @@ void gpu_destroy_resource(
 
 	gpu_scanout_disable_all_of(device, resource);
 	end_waiting_flushes(device, resource);
+	gpu_attachments_drop(&device->contexts, resource);
 	gpu_view_unref(resource->view);
 	resource->view = NULL;
 	if (resource->render &&

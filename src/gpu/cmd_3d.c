@@ -57,9 +57,14 @@ static uint32_t capset_of(const struct gpu_device *device, const struct gpu_ctx_
 static uint32_t create_context(struct gpu_device *device, const struct gpu_request *request,
 	uint32_t id, uint32_t capset, const struct gpu_ctx_create *command)
 {
-	struct gpu_context *context = gpu_context_create(&device->contexts, id);
+	struct gpu_context *context = gpu_context_create(
+		&device->contexts, id, capset, command->name, command->name_len);
 	int result;
 
+	if (!context && errno == EDQUOT) {
+		return gpu_out_of_memory(device, request,
+			"context %u: no room for one more (max-memory reached)", id);
+	}
 	if (!context) {
 		return context_error(device, request, id, -ENOMEM);
 	}
@@ -78,7 +83,6 @@ uint32_t gpu_cmd_ctx_create(struct gpu_device *device, struct gpu_request *reque
 	uint32_t id = decode_context_id(request->bytes);
 	uint32_t capset = capset_of(device, &command);
 	struct render_capset known;
-	uint32_t response;
 
 	if (id == 0 || gpu_context_find(&device->contexts, id)) {
 		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID,
@@ -89,21 +93,7 @@ uint32_t gpu_cmd_ctx_create(struct gpu_device *device, struct gpu_request *reque
 		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 			"context %u: a name of %u bytes, capset %u", id, command.name_len, capset);
 	}
-	if (!gpu_limits_take(&device->limits, GPU_CONTEXT_COST)) {
-		return gpu_out_of_memory(device, request,
-			"context %u: no room for one more (max-memory reached)", id);
-	}
-	response = create_context(device, request, id, capset, &command);
-	if (response != VIRTIO_GPU_RESP_OK_NODATA) {
-		gpu_limits_give(&device->limits, GPU_CONTEXT_COST);
-	}
-	return response;
-}
-
-static void destroy_context(struct gpu_device *device, struct gpu_context *context)
-{
-	gpu_context_destroy(&device->contexts, context);
-	gpu_limits_give(&device->limits, GPU_CONTEXT_COST);
+	return create_context(device, request, id, capset, &command);
 }
 
 void gpu_destroy_contexts(struct gpu_device *device)
@@ -111,7 +101,8 @@ void gpu_destroy_contexts(struct gpu_device *device)
 	struct list *link;
 
 	while ((link = list_first(&device->contexts.all))) {
-		destroy_context(device, container_of(link, struct gpu_context, link));
+		gpu_context_destroy(
+			&device->contexts, container_of(link, struct gpu_context, link));
 	}
 }
 
@@ -123,7 +114,7 @@ uint32_t gpu_cmd_ctx_destroy(struct gpu_device *device, struct gpu_request *requ
 	if (!context) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
 	}
-	destroy_context(device, context);
+	gpu_context_destroy(&device->contexts, context);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -215,10 +206,16 @@ uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_reque
 	if (!renderer_part(resource)) {
 		response = create_shadow(device, request, resource);
 	}
-	if (response == VIRTIO_GPU_RESP_OK_NODATA) {
-		render_context_attach(context->render, renderer_part(resource));
+	if (response != VIRTIO_GPU_RESP_OK_NODATA || gpu_attachment_find(context, resource)) {
+		return response;
 	}
-	return response;
+	if (!gpu_attachment_create(&device->contexts, context, resource)) {
+		return gpu_out_of_memory(device, request,
+			"context %u: no room to attach resource %u (max-memory reached)",
+			context->id, resource->id);
+	}
+	render_context_attach(context->render, renderer_part(resource));
+	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
 uint32_t gpu_cmd_ctx_detach_resource(struct gpu_device *device, struct gpu_request *request)
@@ -226,11 +223,17 @@ uint32_t gpu_cmd_ctx_detach_resource(struct gpu_device *device, struct gpu_reque
 	struct gpu_context *context;
 	struct gpu_resource *resource;
 	uint32_t response = find_context_and_resource(device, request, &context, &resource);
+	struct gpu_attachment *attachment;
 
-	if (response == VIRTIO_GPU_RESP_OK_NODATA && renderer_part(resource)) {
-		render_context_detach(context->render, renderer_part(resource));
+	if (response != VIRTIO_GPU_RESP_OK_NODATA) {
+		return response;
 	}
-	return response;
+	attachment = gpu_attachment_find(context, resource);
+	if (attachment) {
+		render_context_detach(context->render, renderer_part(resource));
+		gpu_attachment_destroy(&device->contexts, attachment);
+	}
+	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
 uint32_t gpu_cmd_resource_create_3d(struct gpu_device *device, struct gpu_request *request)
@@ -324,5 +327,7 @@ uint32_t gpu_cmd_submit_3d(struct gpu_device *device, struct gpu_request *reques
 	if (result < 0) {
 		return context_error(device, request, context->id, result);
 	}
+	context->submits++;
+	context->submit_bytes += command.size;
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }

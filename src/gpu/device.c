@@ -303,7 +303,7 @@ struct gpu_device *gpu_device_create(const struct gpu_device_config *config, str
 	device->transport = transport;
 	device->limits.max_memory = config->max_memory;
 	device->limits.max_resources = config->max_resources;
-	gpu_context_table_init(&device->contexts);
+	gpu_context_table_init(&device->contexts, &device->limits);
 	device->guest_errors = (struct log_limit)LOG_LIMIT_INIT;
 	device->host_errors = (struct log_limit)LOG_LIMIT_INIT;
 	init_counters(device);

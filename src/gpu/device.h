@@ -175,4 +175,20 @@ struct gpu_device_totals {
 };
 struct gpu_device_totals gpu_device_totals(const struct gpu_device *device);
 
+/* A 3D context, for stats. */
+struct gpu_context_status {
+	uint32_t id; // the guest's
+	uint32_t capset; // VIRTIO_GPU_CAPSET_*; 0: VirGL, the driver did not say which
+	const char *name; // the driver's, printable ASCII; borrowed until the next request
+	uint64_t submits; // command streams that it ran, and their bytes
+	uint64_t submit_bytes;
+	uint32_t resources; // attached to it, also if to others as well
+	uint64_t resource_bytes; // that these are charged
+	uint32_t fences; // asked for in its name and not answered
+};
+
+/* Writes up to max contexts, those used last first. Returns how many it wrote. */
+size_t gpu_device_context_status(
+	const struct gpu_device *device, struct gpu_context_status *contexts, size_t max);
+
 #endif

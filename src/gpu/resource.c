@@ -122,6 +122,7 @@ struct gpu_resource *gpu_resource_create(
 	resource->refs = 1;
 	resource->kind = kind;
 	list_init(&resource->waiting);
+	list_init(&resource->attachments);
 	list_append(&table->all, &resource->link);
 	insert(table, resource);
 	table->count++;
@@ -159,6 +160,7 @@ void gpu_resource_unref(struct gpu_resource *resource)
 	assert(resource->refs > 0);
 	if (--resource->refs == 0) {
 		assert(!resource->render && !resource->view && list_is_empty(&resource->waiting));
+		assert(list_is_empty(&resource->attachments));
 		free(resource);
 	}
 }

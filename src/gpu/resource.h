@@ -57,6 +57,7 @@ struct gpu_resource {
 	uint64_t attach_token; // of the request that attached it; 0 after DETACH and UNREF
 	uint32_t busy; // transfers that have not ended
 	struct list waiting; // gpu_request.link: flushes that wait for them
+	struct list attachments; // gpu_attachment.in_resource
 	uint32_t scanouts; // bit mask of those that show it
 	struct gpu_view *view; // the last one made; NULL before
 	bool has_uuid;

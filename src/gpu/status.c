@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "gpu/decode.h"
 #include "gpu/device_impl.h"
 
 bool gpu_device_scanout_status(
@@ -41,6 +42,54 @@ struct gpu_device_totals gpu_device_totals(const struct gpu_device *device)
 		.memory_used = device->limits.used_memory,
 		.memory_peak = device->limits.peak_memory,
 		.resources = device->limits.resources,
+		.contexts = device->contexts.count,
 		.pending = device->requests.used,
 	};
+}
+
+static struct gpu_context_status status_of(const struct gpu_context *context)
+{
+	return (struct gpu_context_status){
+		.id = context->id,
+		.capset = context->capset,
+		.name = context->name,
+		.submits = context->submits,
+		.submit_bytes = context->submit_bytes,
+		.resources = context->resources,
+		.resource_bytes = context->resource_bytes,
+	};
+}
+
+/* A request with a fence is its context's until it is answered. */
+static void count_fence(
+	const struct gpu_request *request, struct gpu_context_status *contexts, size_t count)
+{
+	uint32_t id = decode_context_id(request->bytes);
+
+	for (size_t i = 0; i < count && decode_is_fenced(request->bytes); i++) {
+		if (contexts[i].id == id) {
+			contexts[i].fences++;
+			return;
+		}
+	}
+}
+
+size_t gpu_device_context_status(
+	const struct gpu_device *device, struct gpu_context_status *contexts, size_t max)
+{
+	const struct gpu_request_table *requests = &device->requests;
+	size_t count = 0;
+
+	list_for_each(link, &device->contexts.all) {
+		if (count == max) {
+			break;
+		}
+		contexts[count++] = status_of(container_of(link, struct gpu_context, link));
+	}
+	for (uint32_t i = 0; i < requests->slot_count; i++) {
+		if (requests->slots[i]) {
+			count_fence(requests->slots[i], contexts, count);
+		}
+	}
+	return count;
 }

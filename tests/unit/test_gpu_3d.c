@@ -425,6 +425,153 @@ static void fences_keep_their_order(void **state)
 	assert_int_equal(control(fixture, &flushing, sizeof(flushing)), ERR_UNSPEC);
 }
 
+/* Linux names a ring of a context with a fence; the answer is matched by both. */
+static void fences_of_rings_are_echoed(void **state)
+{
+	struct test *test = *state;
+	struct stream stream = stream_of(1, 16);
+	const struct virtio_gpu_ctrl_hdr *answer;
+	struct ticket *ticket;
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	stream.command.hdr = fenced(stream.command.hdr, UINT64_MAX - 1);
+	stream.command.hdr.flags |= htole32(VIRTIO_GPU_FLAG_INFO_RING_IDX);
+	stream.command.hdr.ring_idx = 3;
+	ticket = submit(test->fixture, WIRE_CONTROL_QUEUE, &stream, sizeof(stream));
+	assert_int_equal(ticket->completions, 0);
+	fake_3d_end_fences(test->fake, 1);
+	assert_int_equal(answer_of(ticket), OK);
+	answer = &ticket->request.response.header;
+	assert_int_equal(
+		le32toh(answer->flags), VIRTIO_GPU_FLAG_FENCE | VIRTIO_GPU_FLAG_INFO_RING_IDX);
+	assert_true(le64toh(answer->fence_id) == UINT64_MAX - 1);
+	assert_int_equal(le32toh(answer->ctx_id), 1);
+	assert_int_equal(answer->ring_idx, 3);
+}
+
+static struct gpu_context_status status_of(struct test *test, uint32_t id)
+{
+	struct gpu_context_status list[8];
+	size_t count = gpu_device_context_status(test->fixture->device, list, 8);
+
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].id == id) {
+			return list[i];
+		}
+	}
+	return (struct gpu_context_status){ 0 };
+}
+
+static void contexts_are_counted(void **state)
+{
+	struct test *test = *state;
+	struct stream stream = stream_of(1, 16);
+	struct ticket *ticket;
+
+	assert_int_equal(create_context(test, 1, 2, 4), OK);
+	assert_int_equal(create_context(test, 2, 0, 0), OK);
+	assert_int_equal(control(test->fixture, &stream, sizeof(stream)), OK);
+	stream.command.hdr = fenced(stream.command.hdr, 1);
+	ticket = submit(test->fixture, WIRE_CONTROL_QUEUE, &stream, sizeof(stream));
+	assert_string_equal(status_of(test, 1).name, "test");
+	assert_int_equal(status_of(test, 1).capset, 2);
+	assert_int_equal(status_of(test, 1).submits, 2);
+	assert_int_equal(status_of(test, 1).submit_bytes, 32);
+	assert_int_equal(status_of(test, 1).fences, 1);
+	assert_int_equal(status_of(test, 2).id, 2);
+	assert_int_equal(status_of(test, 2).submits, 0);
+	assert_int_equal(status_of(test, 2).fences, 0);
+	fake_3d_end_fences(test->fake, 1);
+	assert_int_equal(answer_of(ticket), OK);
+	assert_int_equal(status_of(test, 1).fences, 0);
+	/* What was refused did not run. */
+	stream = stream_of(1, 16);
+	test->fake->fail = -EINVAL;
+	assert_int_equal(control(test->fixture, &stream, sizeof(stream)), ERR_PARAMETER);
+	assert_int_equal(status_of(test, 1).submits, 2);
+	assert_int_equal(gpu_device_totals(test->fixture->device).contexts, 2);
+	assert_int_equal(gpu_device_context_status(
+				 test->fixture->device, (struct gpu_context_status[1]){ 0 }, 1),
+		1);
+}
+
+/* A resource is attached once however often that is asked for; contexts and resources go in any order. */
+static void attachments_are_counted(void **state)
+{
+	struct test *test = *state;
+	const uint64_t texture = 64u * 64 * 4, image = 16u * 16 * 4;
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	assert_int_equal(create_context(test, 2, 0, 0), OK);
+	assert_int_equal(create_texture(test, 5, 64, 64), OK);
+	assert_int_equal(create_2d(test->fixture, 6, FORMAT_BGRX, 16, 16), OK);
+	for (uint32_t twice = 0; twice < 2; twice++) {
+		assert_int_equal(attach_resource(test, 1, 5), OK);
+		assert_int_equal(attach_resource(test, 1, 6), OK);
+		assert_int_equal(attach_resource(test, 2, 5), OK);
+	}
+	assert_int_equal(test->fake->attached, 3);
+	assert_int_equal(status_of(test, 1).resources, 2);
+	assert_int_equal(status_of(test, 1).resource_bytes, texture + 2 * image); // and its shadow
+	assert_int_equal(status_of(test, 2).resources, 1);
+	for (uint32_t twice = 0; twice < 2; twice++) {
+		assert_int_equal(detach_resource(test, 1, 6), OK);
+	}
+	assert_int_equal(test->fake->attached, 2);
+	assert_int_equal(status_of(test, 1).resources, 1);
+	assert_int_equal(status_of(test, 1).resource_bytes, texture);
+	/* The resource goes before one context and after the other. */
+	assert_int_equal(destroy_context(test, 2), OK);
+	assert_int_equal(unref(test->fixture, 5), OK);
+	assert_int_equal(status_of(test, 1).resources, 0);
+	assert_int_equal(status_of(test, 1).resource_bytes, 0);
+	assert_int_equal(attach_resource(test, 1, 6), OK);
+	assert_int_equal(destroy_context(test, 1), OK);
+	assert_int_equal(unref(test->fixture, 6), OK);
+	assert_int_equal(gpu_device_totals(test->fixture->device).memory_used, 0);
+}
+
+/* Renderers keep a list of them too: thousands of resources in each context are not free. */
+static void attachments_are_charged(void **state)
+{
+	struct test *test = *state;
+	uint64_t before;
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	assert_int_equal(create_texture(test, 5, 64, 64), OK);
+	before = gpu_device_totals(test->fixture->device).memory_used;
+	assert_int_equal(attach_resource(test, 1, 5), OK);
+	assert_true(gpu_device_totals(test->fixture->device).memory_used > before);
+	assert_int_equal(detach_resource(test, 1, 5), OK);
+	assert_int_equal(gpu_device_totals(test->fixture->device).memory_used, before);
+	/* The rest of the 4 MiB, but for less than a page. */
+	assert_int_equal(create_texture(test, 6, 1024, 768 - 4 - 1), OK);
+	assert_int_equal(create_texture(test, 7, 1024, 1), OK);
+	assert_int_equal(attach_resource(test, 1, 5), ERR_MEMORY);
+	assert_int_equal(test->fake->attached, 0);
+	assert_int_equal(unref(test->fixture, 7), OK);
+	assert_int_equal(attach_resource(test, 1, 5), OK);
+}
+
+/* A driver's bytes are shown on terminals. */
+static void names_are_cleaned(void **state)
+{
+	struct test *test = *state;
+	struct virtio_gpu_ctx_create command = {
+		.hdr = header_in(VIRTIO_GPU_CMD_CTX_CREATE, 1),
+		.nlen = htole32(9),
+		.debug_name = "a\x1b[2J\xff\n~b",
+	};
+
+	assert_int_equal(control(test->fixture, &command, sizeof(command)), OK);
+	assert_string_equal(status_of(test, 1).name, "a?[2J??~b");
+	command.hdr.ctx_id = htole32(2);
+	memset(command.debug_name, 'x', sizeof(command.debug_name));
+	command.nlen = htole32(sizeof(command.debug_name));
+	assert_int_equal(control(test->fixture, &command, sizeof(command)), OK);
+	assert_int_equal(strlen(status_of(test, 2).name), 64);
+}
+
 static void late_fences_after_a_reset_fall_away(void **state)
 {
 	struct test *test = *state;
@@ -504,6 +651,11 @@ int main(void)
 		{ "images_get_a_shadow (remote)", images_get_a_shadow, setup_remote, teardown,
 			NULL },
 		TEST(fences_keep_their_order),
+		TEST(fences_of_rings_are_echoed),
+		TEST(contexts_are_counted),
+		TEST(attachments_are_counted),
+		cmocka_unit_test_setup_teardown(attachments_are_charged, setup_small, teardown),
+		TEST(names_are_cleaned),
 		TEST(late_fences_after_a_reset_fall_away),
 		TEST(features_must_be_taken),
 		TEST(lengths_are_exact),

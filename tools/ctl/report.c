@@ -177,6 +177,34 @@ static void print_sizes(const json_t *vm)
 		format_size(get_number(memory, "max"), c));
 }
 
+static void print_contexts(const json_t *contexts)
+{
+	const json_t *list = json_object_get(contexts, "list");
+	char submitted[32], held[32];
+	size_t index;
+	const json_t *context;
+
+	if (!json_array_size(list)) {
+		return;
+	}
+	printf("\n%-28s %-8s %10s %12s %10s %12s %8s\n", "context", "capset", "submits",
+		"submitted", "resources", "their size", "fences");
+	json_array_foreach((json_t *)list, index, context)
+	{
+		printf("%-6" PRIu64 " %-21s %-8s %10" PRIu64 " %12s %10" PRIu64 " %12s %8" PRIu64
+		       "\n",
+			get_number(context, "context"), get_text(context, "name"),
+			get_text(context, "capset"), get_number(context, "submits"),
+			format_size(get_number(context, "submit_bytes"), submitted),
+			get_number(context, "resources"),
+			format_size(get_number(context, "resource_bytes"), held),
+			get_number(context, "fences"));
+	}
+	if (get_number(contexts, "count") > json_array_size(list)) {
+		printf("... of %" PRIu64 "\n", get_number(contexts, "count"));
+	}
+}
+
 void report_stats(const json_t *answer)
 {
 	const json_t *vm = json_object_get(answer, "vm");
@@ -190,6 +218,7 @@ void report_stats(const json_t *answer)
 	print_commands(json_object_get(vm, "commands"));
 	print_errors(json_object_get(vm, "errors"));
 	print_queues(json_object_get(vm, "queues"));
+	print_contexts(json_object_get(vm, "contexts"));
 	print_sizes(vm);
 	printf("%-28s %" PRIu64 " (at most %" PRIu64 ")\n", "resources",
 		get_number(resources, "count"), get_number(resources, "max"));

@@ -12,6 +12,10 @@
  * A texture (or buffer) is the library's; here is its guest memory, mapped for as long as it is attached,
  * and the frames that show it. A frame keeps a shadow in private memory, and begin_read reads back just
  * the rectangle that is asked for. What is shown outlives the texture with the pixels last read.
+ *
+ * The library makes and deletes GL objects in the GL context that is current, and leaves nothing bound to
+ * the texture unit that is active. It does not know then that the context that drew last has lost a
+ * texture, or a framebuffer of the same number; so this is done in context 0, which draws nothing.
  */
 
 struct virgl_texture {
@@ -171,6 +175,7 @@ static int texture_destroy(struct render_resource *base, uint64_t token)
 		container_of(link, struct texture_frame, link)->texture = NULL;
 	}
 	texture_detach_backing(base, token);
+	library_of(texture)->force_ctx_0();
 	library_of(texture)->resource_unref(texture->info.id);
 	free(texture);
 	return 0;
@@ -218,6 +223,7 @@ int virgl_texture_create(struct renderer *renderer, const struct render_texture_
 	if (!texture) {
 		return -ENOMEM;
 	}
+	device->virgl->library.force_ctx_0();
 	error = device->virgl->library.resource_create(&args, NULL, 0);
 	if (error) {
 		free(texture);

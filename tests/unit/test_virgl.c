@@ -4,8 +4,10 @@
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <drm_fourcc.h>
@@ -412,6 +414,75 @@ static void capsets_have_contents(void **state)
 	assert_int_equal(count, 2);
 }
 
+/* This process's memory, in KiB. */
+static long resident(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	long pages, kept;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%ld %ld", &pages, &kept), 2);
+	fclose(file);
+	return kept * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* What a short program does: a context draws into a texture, which is read back, and all goes. */
+static void live_and_die(uint32_t id)
+{
+	uint32_t target[] = { command(1, 8, 5), 1, TEXTURE, FORMAT_BGRX, 0, 0, command(5, 0, 3), 1,
+		0, 1 };
+	const struct render_transfer_3d back = whole(false);
+	struct render_resource *texture = make_texture(TEXTURE);
+	struct render_context *context;
+
+	attach_ram(texture);
+	assert_int_equal(render_create_context(test.renderer, id, 2, "test", 4, &context), 0);
+	render_context_attach(context, texture);
+	assert_int_equal(render_context_submit(context, target, sizeof(target)), 0);
+	clear(context, 0.6f);
+	assert_int_equal(render_transfer_3d(texture, &back), 0);
+	test.ended_count = 0;
+	assert_int_equal(render_create_fence(test.renderer, id), RENDER_PENDING);
+	wait_for_fences(1);
+	/* Each goes first in turn. */
+	if (id % 2) {
+		render_context_destroy(context);
+	}
+	render_resource_destroy(texture, 1);
+	if (id % 2 == 0) {
+		render_context_destroy(context);
+	}
+}
+
+/*
+ * A context holds hundreds of KiB of the library's and the driver's. After the first ones, in which
+ * allocators and caches grow, a thousand leave less than MAX_LEFT each behind.
+ */
+static void contexts_leave_nothing_behind(void **state)
+{
+	enum {
+		WARM_UP = 100,
+		ROUNDS = 1000,
+		MAX_LEFT = 1
+	};
+	uint32_t id = 1;
+	long before;
+
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	print_message("skipped: AddressSanitizer keeps freed memory, and looks for leaks itself\n");
+	skip();
+#endif
+	while (id <= WARM_UP) {
+		live_and_die(id++);
+	}
+	before = resident();
+	while (id <= WARM_UP + ROUNDS) {
+		live_and_die(id++);
+	}
+	assert_in_range(resident(), 0, before + MAX_LEFT * ROUNDS);
+}
+
 static void wrong_textures_are_refused(void **state)
 {
 	const struct render_texture_info infos[] = {
@@ -477,6 +548,7 @@ int main(void)
 		TEST(uploads_arrive),
 		TEST(fences_end_in_order),
 		TEST(a_vm_that_goes_takes_its_fences),
+		TEST(contexts_leave_nothing_behind),
 		TEST(wrong_textures_are_refused),
 		cmocka_unit_test(features_are_told),
 	};

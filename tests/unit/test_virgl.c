@@ -329,6 +329,143 @@ static void contexts_do_not_mix(void **state)
 	render_resource_destroy(texture, 1);
 }
 
+/* A command stream that is put together word by word. */
+struct stream {
+	uint32_t words[512];
+	uint32_t count;
+};
+
+static void add(struct stream *stream, uint32_t number, uint32_t object, const uint32_t *words,
+	uint32_t count)
+{
+	assert_true(stream->count + 1 + count <= 512);
+	stream->words[stream->count++] = command(number, object, count);
+	memcpy(stream->words + stream->count, words, count * sizeof(*words));
+	stream->count += count;
+}
+
+#define ADD(stream, number, object, ...) \
+	add(stream, number, object, (const uint32_t[]){ __VA_ARGS__ }, \
+		sizeof((const uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
+
+/* A shader as TGSI's text, made and bound. */
+static void add_shader(struct stream *stream, uint32_t handle, uint32_t type, const char *text)
+{
+	uint32_t words[128] = { handle, type, (uint32_t)strlen(text) + 1, 64, 0 };
+
+	assert_true(strlen(text) < sizeof(words) - 5 * sizeof(*words));
+	memcpy(words + 5, text, strlen(text) + 1);
+	add(stream, 1, 4, words, 5 + (uint32_t)strlen(text) / 4 + 1);
+	ADD(stream, 31, 0, handle, type);
+}
+
+enum {
+	VERTICES = TEXTURE + 1,
+	SOURCE = TEXTURE + 2,
+};
+
+/* All that it takes to fill the target with the source texture. */
+static void add_textured_state(struct stream *stream)
+{
+	static const char vertex[] = "VERT\nDCL IN[0]\nDCL OUT[0], POSITION\n"
+				     "DCL OUT[1], GENERIC[0]\n  0: MOV OUT[0], IN[0]\n"
+				     "  1: MOV OUT[1], IN[0]\n  2: END\n";
+	static const char fragment[] = "FRAG\nDCL IN[0], GENERIC[0], PERSPECTIVE\n"
+				       "DCL OUT[0], COLOR\nDCL SAMP[0]\n"
+				       "DCL SVIEW[0], 2D, FLOAT\n"
+				       "  0: TEX OUT[0], IN[0], SAMP[0], 2D\n  1: END\n";
+
+	ADD(stream, 1, 8, 1, TEXTURE, FORMAT_BGRX, 0, 0); // surface
+	ADD(stream, 5, 0, 1, 0, 1); // framebuffer
+	add_shader(stream, 2, 0, vertex);
+	add_shader(stream, 3, 1, fragment);
+	ADD(stream, 1, 6, 4, SOURCE, FORMAT_BGRX | 2 << 24, 0, 0, 0 | 1 << 3 | 2 << 6 | 5 << 9);
+	ADD(stream, 10, 0, 1, 0, 4); // sampler view
+	ADD(stream, 1, 7, 5, 2 | 2 << 3 | 2 << 6 | 2 << 11, 0, 0, 0, 0, 0, 0, 0);
+	ADD(stream, 18, 0, 1, 0, 5); // sampler: clamp, nearest, no levels
+	ADD(stream, 1, 1, 6, 0, 0, 0xfu << 27, 0, 0, 0, 0, 0, 0, 0);
+	ADD(stream, 2, 1, 6); // blend: all channels
+	ADD(stream, 1, 2, 7, 1 << 1 | 1 << 29, bits(1.0f), 0, 0, bits(1.0f), 0, 0, 0);
+	ADD(stream, 2, 2, 7); // rasterizer
+	ADD(stream, 1, 3, 8, 0, 0, 0, 0);
+	ADD(stream, 2, 3, 8); // depth and stencil: none
+	ADD(stream, 1, 5, 9, 0, 0, 0, 31); // R32G32B32A32_FLOAT
+	ADD(stream, 2, 5, 9);
+	ADD(stream, 6, 0, 16, 0, VERTICES);
+	ADD(stream, 4, 0, 0, bits(WIDTH / 2.0f), bits(HEIGHT / 2.0f), bits(0.5f),
+		bits(WIDTH / 2.0f), bits(HEIGHT / 2.0f), bits(0.5f));
+}
+
+static void add_draw(struct stream *stream)
+{
+	ADD(stream, 8, 0, 0, 4, 5, 0, 1, 0, 0, 0, 0, 0, 3, 0); // a strip of four vertices
+}
+
+static struct render_resource *make_vertices(void)
+{
+	static const float corners[4][4] = { { -1, -1, 0, 1 }, { 1, -1, 0, 1 }, { -1, 1, 0, 1 },
+		{ 1, 1, 0, 1 } };
+	const struct render_texture_info info = {
+		.id = VERTICES,
+		.format = 64,
+		.bind = 1 << 4,
+		.width = sizeof(corners),
+		.height = 1,
+		.depth = 1,
+		.array_size = 1,
+	};
+	const struct render_transfer_3d transfer = {
+		.box = { .width = sizeof(corners), .height = 1, .depth = 1 },
+		.to_host = true,
+	};
+	struct render_resource *vertices;
+
+	memcpy(test.ram, corners, sizeof(corners));
+	assert_int_equal(render_create_texture(test.renderer, &info, &vertices), 0);
+	attach_ram(vertices);
+	assert_int_equal(render_transfer_3d(vertices, &transfer), 0);
+	return vertices;
+}
+
+static void fill(struct render_resource *texture, uint32_t value)
+{
+	const struct render_transfer_3d transfer = whole(true);
+
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		memcpy(test.ram + i * 4, &value, 4);
+	}
+	attach_ram(texture);
+	assert_int_equal(render_transfer_3d(texture, &transfer), 0);
+}
+
+/* What comes and goes between two frames takes nothing from the context that drew last. */
+static void textures_do_not_disturb_contexts(void **state)
+{
+	struct render_resource *target = make_texture(TEXTURE), *source = make_texture(SOURCE);
+	struct render_resource *vertices = make_vertices();
+	struct render_context *context;
+	struct stream stream = { .count = 0 }, again = { .count = 0 };
+
+	(void)state;
+	fill(source, 0xff123456);
+	assert_int_equal(render_create_context(test.renderer, CONTEXT, 2, "test", 4, &context), 0);
+	render_context_attach(context, target);
+	render_context_attach(context, source);
+	render_context_attach(context, vertices);
+	add_textured_state(&stream);
+	add_draw(&stream);
+	assert_int_equal(render_context_submit(context, stream.words, stream.count * 4), 0);
+	render_resource_destroy(make_texture(TEXTURE + 3), 1);
+	clear(context, 1.0f);
+	add_draw(&again);
+	assert_int_equal(render_context_submit(context, again.words, again.count * 4), 0);
+	assert_cleared(target, 0x123456);
+	render_context_destroy(context);
+	render_resource_destroy(vertices, 1);
+	render_resource_destroy(source, 1);
+	render_resource_destroy(target, 1);
+}
+
 /* What CREATE_2D made is shown to contexts as it is. */
 static void uploads_arrive(void **state)
 {
@@ -545,6 +682,7 @@ int main(void)
 		TEST(transfers_come_back),
 		TEST(streams_draw),
 		TEST(contexts_do_not_mix),
+		TEST(textures_do_not_disturb_contexts),
 		TEST(uploads_arrive),
 		TEST(fences_end_in_order),
 		TEST(a_vm_that_goes_takes_its_fences),

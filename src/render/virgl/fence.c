@@ -12,7 +12,8 @@
  * The library numbers fences with 32 bits, and says "all up to this number are done". Guests' fences
  * have 64 bits and need not be in order, so each gets a number of ours, and a queue remembers whose it
  * is; numbers are compared by their difference, across the wrap. They start close before it, so that it
- * is met soon and by every test.
+ * is met soon and by every test. VirGL has one timeline, that of GL: fences of a context's ring (its only
+ * one is 0) are on it, too, in the order in which they came.
  *
  * With its own thread (THREAD_SYNC) the library makes a descriptor readable when a fence ends. Where it
  * has none, a timer looks while fences are pending.

@@ -22,6 +22,15 @@ def expect_no_errors(bench):
     expect(not errors, f"commands of the driver failed: {errors}")
 
 
+def expect_close(drawn, software, what):
+    """The same picture but for rounding: of a thousand colour values at most one differs by more
+    than 6 of 255."""
+    expect((software.width, software.height) == (drawn.width, drawn.height), "sizes differ")
+    far = sum(1 for a, b in zip(software.pixels, drawn.pixels) if abs(a - b) > 6)
+    share = far / len(software.pixels)
+    expect(share < 0.001, f"{what}: {share:.2%} of all colour values differ by more than 6")
+
+
 def start_cube(bench):
     bench.vm.background("kmscube")
     return bench.wait_picture(shaded, "kmscube", seconds=40)
@@ -39,6 +48,9 @@ def gl_kmscube(bench):
     expect_virgl(bench, bench.vm.check("cat /run/background.log"))
     commands = bench.commands()
     expect(commands.get("SUBMIT_3D", 0) > 10, f"no command streams came: {commands}")
+    contexts = bench.daemon.stats()["contexts"]["list"]
+    expect(any(one["name"] == "kmscube" and one["submits"] > 10 and one["resources"] > 2
+               for one in contexts), f"no context of kmscube's: {contexts}")
     expect_no_errors(bench)
     end_cube(bench)
 
@@ -53,12 +65,7 @@ def gl_desktop_as_in_software(bench):
         if renderer == "gl":
             expect_virgl(bench, bench.vm.check("cat /run/weston.log"))
         bench.end_desktop()
-    software, drawn = pictures["pixman"], pictures["gl"]
-    expect((software.width, software.height) == (drawn.width, drawn.height), "sizes differ")
-    far = sum(1 for a, b in zip(software.pixels, drawn.pixels) if abs(a - b) > 6)
-    share = far / len(software.pixels)
-    # Blending rounds differently; nothing else may differ.
-    expect(share < 0.001, f"{share:.2%} of all colour values differ by more than 6")
+    expect_close(pictures["gl"], pictures["pixman"], "the desktop")
     expect_no_errors(bench)
 
 
@@ -83,6 +90,7 @@ def gl_desktop_with_client(bench):
     bench.vm.check("vm-desktop --renderer=gl -- weston-simple-egl weston-flower", timeout=60)
     bench.wait_picture(desktop_trouble, "weston's desktop", seconds=40)
     bench.expect_moving("the GL client")
+    expect_virgl(bench, bench.vm.check("cat /run/weston.log"))
     for _ in range(2):
         bench.vm.qmp.command("stop")
         time.sleep(0.5)
@@ -90,6 +98,63 @@ def gl_desktop_with_client(bench):
         bench.expect_moving("after cont")
     expect_no_errors(bench)
     bench.end_desktop()
+
+
+# The screen has no alpha, and glmark2 would choose pixels with it.
+GLMARK2 = "glmark2-es2-drm --visual-config alpha=0"
+CLOCK_STANDS = ("LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 "
+                'FAKETIME="2020-01-01 00:00:00"')
+SOFTWARE = "LIBGL_ALWAYS_SOFTWARE=1 GBM_ALWAYS_SOFTWARE=1"
+
+
+@test(limit=240, dialects=GL_DIALECTS)
+def gl_glmark2(bench):
+    """Scenes of glmark2 run to their end: buffers, textures, shaders, blending, off-screen passes."""
+    scenes = ("build", "texture:texture-filter=mipmap", "shading:shading=phong", "bump",
+              "effect2d", "pulsar", "desktop", "refract", "terrain")
+    words = " ".join(f"--benchmark {scene}:duration=1" for scene in scenes)
+    text = bench.vm.check(f"{GLMARK2} {words}", timeout=200)
+    expect_virgl(bench, text)
+    ran = text.count("FPS:")
+    expect(ran == len(scenes) and "glmark2 Score:" in text, f"{ran} scenes ran: {text}")
+    expect_no_errors(bench)
+
+
+def wait_flips(bench, count):
+    """Until so many more frames have come."""
+    wanted = bench.commands().get("SET_SCANOUT", 0) + count
+    deadline = time.monotonic() + 60
+    while bench.commands().get("SET_SCANOUT", 0) < wanted:
+        expect(time.monotonic() < deadline, "no more frames come")
+        time.sleep(0.2)
+
+
+def still_frame(bench, scene, environment, flips):
+    """The frame that glmark2 draws again and again when its clock stands still, also after some
+    more flips; and what it said."""
+    def drawn(got):
+        return None if got.colours(65) > 64 else f"{scene} is not drawn"
+
+    bench.vm.background(f"env {environment} {CLOCK_STANDS} {GLMARK2} --benchmark {scene}")
+    bench.wait_picture(drawn, scene, seconds=100)
+    wait_flips(bench, flips)
+    got = bench.wait_picture(drawn, f"after {flips} flips {scene}", seconds=1)
+    text = bench.vm.check("cat /run/background.log; killall glmark2-es2-drm; "
+                          "while pidof glmark2-es2-drm; do sleep 0.1; done", timeout=30)
+    return got, text
+
+
+@test(limit=600, dialects=GL_DIALECTS)
+def gl_scenes_as_in_software(bench):
+    """Frames of glmark2 are those that the guest draws in software."""
+    for scene in ("build", "texture:texture-filter=mipmap"):
+        # More frames than there are buffers; in software each takes seconds.
+        drawn, text = still_frame(bench, scene, "", flips=6)
+        expect_virgl(bench, text)
+        software, text = still_frame(bench, scene, SOFTWARE, flips=0)
+        expect("llvmpipe" in text and "virgl" not in text, f"not drawn in software: {text}")
+        expect_close(drawn, software, scene)
+    expect_no_errors(bench)
 
 
 @test(limit=180, dialects=GL_DIALECTS)
@@ -104,19 +169,29 @@ def gl_reboot(bench):
 
 @test(limit=180, dialects=GL_DIALECTS)
 def gl_memory_returns(bench):
-    """Programs that are killed give back what they held."""
+    """Programs that are killed give back what they held: by our books, and the process's memory.
+    A context that stays would hold some MiB of the driver's."""
+    programs, most_left_kib = 5, 4096
+
     def held():
         return bench.daemon.stats()["memory"]["used"]
 
-    start_cube(bench)
-    bench.vm.check("killall -9 kmscube; while pidof kmscube; do sleep 0.1; done", timeout=20)
-    time.sleep(1)
-    before = held()
-    for _ in range(5):
+    def kill_one():
         start_cube(bench)
         bench.vm.check("killall -9 kmscube; while pidof kmscube; do sleep 0.1; done", timeout=20)
+
+    for _ in range(4):  # caches grow
+        kill_one()
+    time.sleep(1)
+    before, resident = held(), bench.daemon.resident_kib()
+    for _ in range(programs):
+        kill_one()
     deadline = time.monotonic() + 10 * PATIENCE
     while held() > before and time.monotonic() < deadline:
         time.sleep(0.2)
-    expect(held() <= before, f"{before} bytes held before five programs, {held()} after")
+    expect(held() <= before, f"{before} bytes held before {programs} programs, {held()} after")
+    grown = bench.daemon.resident_kib() - resident
+    expect(grown <= most_left_kib, f"the daemon grew by {grown} KiB over {programs} programs")
+    left = [one for one in bench.daemon.stats()["contexts"]["list"] if one["name"] == "kmscube"]
+    expect(not left, f"contexts of programs that ended: {left}")
     expect_no_errors(bench)

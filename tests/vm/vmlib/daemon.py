@@ -5,6 +5,7 @@ import array
 import json
 import mmap
 import os
+import re
 import socket
 import subprocess
 import time
@@ -123,6 +124,11 @@ class Daemon:
             raise VmError(f"virtio-gpu-ctl {' '.join(words)} ended with {answer.returncode}: "
                           f"{answer.stderr.strip()}\n{self.log_tail()}")
         return answer.stdout
+
+    def resident_kib(self):
+        """The memory that the process has."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"VmRSS:\s*(\d+) kB", status).group(1))
 
     def stats(self):
         """The numbers of the VM that is served now; an error if there is none."""

@@ -18,6 +18,7 @@ RECIPE = Path(__file__).resolve().parent.parent / "recipe"
 HERE = Path(__file__).resolve().parent
 GUEST_ARCH = "amd64"
 CHECKED_PROGRAMS = ("usr/bin/weston", "usr/bin/weston-*", "usr/bin/modetest", "usr/bin/kmscube",
+                    "usr/bin/glmark2-es2-drm", "usr/lib/TRIPLET/faketime/libfaketime.so.1",
                     "usr/sbin/seatd", "usr/bin/udevadm", "usr/lib/TRIPLET/libweston-14/*drm*.so",
                     "usr/lib/TRIPLET/libweston-14/gl-renderer.so",
                     "usr/lib/TRIPLET/weston/desktop-shell.so", "usr/libexec/weston-*",

@@ -158,6 +158,7 @@ class Stats(VmTest):
             self.assertEqual(kind, drivers.ERR_INVALID_RESOURCE_ID)
         self.vm.show_cursor(0, 0, 1, 1)
         vm = self.ask("stats")["vm"]
+        self.assertEqual(vm["contexts"], {"count": 0, "list": []})
         self.assertEqual(vm["commands"], {
             "RESOURCE_CREATE_2D": {"count": 1, "errors": 0},
             "RESOURCE_ATTACH_BACKING": {"count": 1, "errors": 0},

@@ -31,7 +31,7 @@
 enum {
 	CONTROL = WIRE_CONTROL_QUEUE,
 	CURSOR = WIRE_CURSOR_QUEUE,
-	MEMORY_SIZE = 8 << 20,
+	MEMORY_SIZE = 16 << 20,
 	REGION_SIZE = 64 << 10, // a page wherever this runs
 	INFO_SIZE = sizeof(struct virtio_gpu_resp_display_info),
 	RESOURCE = 7,

@@ -20,8 +20,10 @@
  *
  * One client is served by one thread that does one thing after another: it reads a message, turns it into
  * commands, reads the next. Commands run on meanwhile; it waits for them only where the client waits for an
- * answer that depends on them. What was sent is published to the daemon when the client's bytes are used
- * up, and before each wait.
+ * answer that depends on them. Streams and transfers are published to the daemon at once; what has time, such as
+ * the end of a resource, when this process goes to sleep or something else is published.
+ *
+ * A sleeping process is woken late, so before it sleeps it looks for bytes and answers for spin_us.
  *
  * Everything in a message is copied out of the input before it is looked at, except command streams,
  * which the daemon copies. Any error ends the client: vtest has no other way to tell one.
@@ -88,6 +90,20 @@ static int wait_for_bytes(struct client *client)
 	return 0;
 }
 
+/* Reads what there is: bytes, 0 at the end of the stream, or -errno. Looks for it before it sleeps. */
+static ssize_t fill(struct client *client)
+{
+	ssize_t got = input_fill(&client->input, client->device->spin_us);
+	int error;
+
+	if (got != -EAGAIN) {
+		return got;
+	}
+	device_kick(client->device);
+	error = wait_for_bytes(client);
+	return error < 0 ? error : input_fill(&client->input, INPUT_WAIT);
+}
+
 /* Waits for size bytes of input. Returns 1, 0 at the end of the stream, or -errno. */
 static int need(struct client *client, size_t size)
 {
@@ -101,15 +117,8 @@ static int need(struct client *client, size_t size)
 		}
 	}
 	while (input_available(input) < size) {
-		ssize_t got;
-		int error;
+		ssize_t got = fill(client);
 
-		device_kick(client->device);
-		error = wait_for_bytes(client);
-		if (error < 0) {
-			return error;
-		}
-		got = input_fill(input);
 		if (got == 0 || (got < 0 && got != -EINTR)) {
 			return (int)got;
 		}
@@ -384,9 +393,11 @@ static int submit(
 	struct client *client, uint64_t addr, uint32_t size, device_done_fn done, void *data)
 {
 	const struct virtio_gpu_cmd_submit command = make_submit(size);
-
-	return device_send(client->device, &command, sizeof(command),
+	int error = device_send(client->device, &command, sizeof(command),
 		(struct fe_buffer){ addr, size }, done, data);
+
+	device_kick(client->device);
+	return error;
 }
 
 static int run_submit(struct client *client, const void *body, uint32_t length)
@@ -426,8 +437,11 @@ static struct virtio_gpu_transfer_host_3d make_transfer(
 
 static int send_transfer(struct client *client, const struct virtio_gpu_transfer_host_3d *command)
 {
-	return device_send(
+	int error = device_send(
 		client->device, command, sizeof(*command), (struct fe_buffer){ 0 }, NULL, NULL);
+
+	device_kick(client->device);
+	return error;
 }
 
 static int transfer_shared(

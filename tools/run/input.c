@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "frontend/pump.h"
+
 int input_init(struct input *input, int socket, struct fe_memory *memory)
 {
 	*input = (struct input){ .socket = socket, .memory = memory };
@@ -63,15 +65,30 @@ bool input_reserve(struct input *input, size_t size)
 	return true;
 }
 
-ssize_t input_fill(struct input *input)
+static ssize_t receive(struct input *input, int flags)
 {
 	uint8_t *bytes = input->current->span.host;
-	ssize_t got = recv(input->socket, bytes + input->end, INPUT_CHUNK_SIZE - input->end, 0);
+	ssize_t got = recv(input->socket, bytes + input->end, INPUT_CHUNK_SIZE - input->end, flags);
 
 	if (got < 0) {
 		return -errno;
 	}
 	input->end += (size_t)got;
+	return got;
+}
+
+ssize_t input_fill(struct input *input, uint32_t wait_us)
+{
+	uint64_t end;
+	ssize_t got;
+
+	if (wait_us == INPUT_WAIT) {
+		return receive(input, 0);
+	}
+	end = wait_us > 0 ? fe_now_ns() + (uint64_t)wait_us * 1000u : 0;
+	do {
+		got = receive(input, MSG_DONTWAIT);
+	} while (got == -EAGAIN && end > 0 && fe_now_ns() < end);
 	return got;
 }
 

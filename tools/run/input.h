@@ -55,8 +55,13 @@ size_t input_available(const struct input *input);
  */
 bool input_reserve(struct input *input, size_t size);
 
-/* Reads what there is, waiting for the first byte. Bytes read, 0 at the end of the stream, or -errno. */
-ssize_t input_fill(struct input *input);
+#define INPUT_WAIT UINT32_MAX
+
+/*
+ * Reads what there is, looking for the first byte for so many microseconds, or with INPUT_WAIT sleeping until
+ * it comes. Bytes read, 0 at the end of the stream, or -errno; -EAGAIN: there is nothing.
+ */
+ssize_t input_fill(struct input *input, uint32_t wait_us);
 
 /* The first byte that is there; its guest address. Valid until the next input_reserve. */
 const void *input_at(const struct input *input);

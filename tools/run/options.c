@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,9 +65,11 @@ static const char help[] =
 	"  --daemon-program=PATH  that daemon (default: virtio-gpud beside this program, or by PATH)\n"
 	"  --daemon-option=OPTION give it this option; can be repeated\n"
 	"  --gpu=GPU, --render-node=PATH, --allow-software, --max-memory=SIZE, --max-resources=N,\n"
-	"  --poll-us=N            are handed to it; --max-memory bounds what a client shares, too\n"
+	"  --poll-us=N            are handed to it; --max-memory bounds what a client shares, too;\n"
+	"                         --poll-us is as --spin-us if not given\n"
 	"  --max-clients=N        connections at a time (default 16)\n"
-	"  --spin-us=N            look for answers so long before sleeping (default 0)\n"
+	"  --spin-us=N            look for bytes and answers so long before sleeping (default: 50 with\n"
+	"                         four processors or more, else 0)\n"
 	"  --no-namespace         leave /tmp/.virgl_test alone: Mesa before 23.1 finds no other path, so\n"
 	"                         the program gets a mount namespace in which it is the right socket\n"
 	"  --log-level=LEVEL      error, warn (default), info or debug\n"
@@ -159,7 +162,9 @@ static int read_option(struct options *options, int option, const char *name)
 	case OPT_RENDER_NODE:
 	case OPT_ALLOW_SOFTWARE:
 	case OPT_MAX_RESOURCES:
+		return hand_on(options, name, optarg);
 	case OPT_POLL_US:
+		options->has_poll_us = true;
 		return hand_on(options, name, optarg);
 	case OPT_MAX_MEMORY:
 		return read_size(optarg, &options->max_memory) < 0 ? -EINVAL
@@ -202,6 +207,24 @@ static int check(const struct options *options)
 	return 0;
 }
 
+/* The daemon looks for commands as long as we look for answers. */
+static int hand_poll_on(struct options *options)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", options->spin_us);
+	return options->spin_us > 0 ? hand_on(options, "poll-us", text) : 0;
+}
+
+/* Looking takes a processor from somebody: program, bridge, daemon and GL driver are four. */
+static uint32_t default_spin_us(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) >= 4 ? 50 : 0;
+}
+
 int options_read(struct options *options, int argc, char **argv)
 {
 	int index = 0;
@@ -210,6 +233,7 @@ int options_read(struct options *options, int argc, char **argv)
 	*options = (struct options){
 		.max_memory = 512u << 20,
 		.max_clients = 16,
+		.spin_us = default_spin_us(),
 		.log_level = LOG_WARN,
 	};
 	/* "+": what stands behind the program is the program's. */
@@ -229,5 +253,8 @@ int options_read(struct options *options, int argc, char **argv)
 	if (optind < argc) {
 		options->program = argv + optind;
 	}
-	return check(options);
+	if (check(options) < 0) {
+		return -EINVAL;
+	}
+	return options->daemon || options->has_poll_us ? 0 : hand_poll_on(options);
 }

@@ -24,7 +24,8 @@ struct options {
 	uint32_t daemon_option_count;
 	uint64_t max_memory; // bytes, of each client
 	uint32_t max_clients; // at a time
-	uint32_t spin_us;
+	uint32_t spin_us; // look so long before sleeping
+	bool has_poll_us; // the daemon's --poll-us was given
 	bool no_namespace;
 	enum log_level log_level;
 };

@@ -43,6 +43,23 @@ static struct virgl_library *library_of(const struct virgl_texture *texture)
 	return &texture->device->virgl->library;
 }
 
+/* Gallium's, as VirGL has them on the wire. */
+enum {
+	TARGET_BUFFER = 0,
+	BIND_CUSTOM = 1 << 17,
+};
+
+/*
+ * Before a GL object is made or deleted. A buffer for queries or fences is plain memory of the library's, and there
+ * is one for each frame: for that a switch of contexts would be wasted.
+ */
+static void leave_contexts(struct virgl_library *library, const struct render_texture_info *info)
+{
+	if (info->target != TARGET_BUFFER || info->bind != BIND_CUSTOM) {
+		library->force_ctx_0();
+	}
+}
+
 static struct virgl_box box_of(const struct rect *rect)
 {
 	return (struct virgl_box){ rect->x, rect->y, 0, rect->width, rect->height, 1 };
@@ -175,7 +192,7 @@ static int texture_destroy(struct render_resource *base, uint64_t token)
 		container_of(link, struct texture_frame, link)->texture = NULL;
 	}
 	texture_detach_backing(base, token);
-	library_of(texture)->force_ctx_0();
+	leave_contexts(library_of(texture), &texture->info);
 	library_of(texture)->resource_unref(texture->info.id);
 	free(texture);
 	return 0;
@@ -223,7 +240,7 @@ int virgl_texture_create(struct renderer *renderer, const struct render_texture_
 	if (!texture) {
 		return -ENOMEM;
 	}
-	device->virgl->library.force_ctx_0();
+	leave_contexts(&device->virgl->library, info);
 	error = device->virgl->library.resource_create(&args, NULL, 0);
 	if (error) {
 		free(texture);

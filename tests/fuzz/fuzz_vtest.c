@@ -100,14 +100,20 @@ static bool is_guest_memory(uint64_t addr, uint64_t size)
 	return false;
 }
 
-int device_add_memory(struct device *device, const struct fe_region *region)
+int device_add_memory(struct device *device, const struct fe_region *region, uint64_t *when)
 {
-	(void)device;
+	*when = ++device->added;
 	if (world.region_count == REGIONS_MAX) {
 		return -ENOSPC;
 	}
 	demand(!is_guest_memory(region->guest_addr, 1), "a region over another one");
 	world.regions[world.region_count++] = *region;
+	return 0;
+}
+
+int device_confirm_memory(struct device *device, uint64_t when)
+{
+	demand(when <= device->added, "memory that was not added");
 	return 0;
 }
 

@@ -335,6 +335,7 @@ static int create(struct client *client, struct vtest_resource_create *info, uin
 	}
 	if (error == 0 && resource->memory) {
 		error = reply_fd(client, resource->memory->region.fd);
+		resources_given(&client->resources, resource);
 	}
 	return error;
 }

@@ -77,8 +77,10 @@ static int start_session(struct device *device)
 		log_error("the daemon offers no OpenGL: start it with --capset=virgl");
 		return -ENOTSUP;
 	}
-	if (device->gpu.max_memory_slots == 0) {
-		log_error("the daemon takes no memory while it runs (no CONFIGURE_MEM_SLOTS)");
+	if (device->gpu.max_memory_slots == 0 ||
+		!(device->gpu.session.protocol_features >> VHOST_PROTOCOL_F_REPLY_ACK & 1)) {
+		log_error("the daemon takes no memory while it runs, or does not say when (no "
+			  "CONFIGURE_MEM_SLOTS or REPLY_ACK)");
 		return -ENOTSUP;
 	}
 	return 0;
@@ -166,16 +168,41 @@ void device_stop(struct device *device)
 	device->pending = NULL;
 }
 
-/* Commands come by another road and could arrive before: so its word is waited for. */
-int device_add_memory(struct device *device, const struct fe_region *region)
+/*
+ * Commands come by another road and could arrive before this: so a word is asked for, but not waited for
+ * until it matters.
+ */
+int device_add_memory(struct device *device, const struct fe_region *region, uint64_t *when)
 {
-	struct fe_session *session = &device->gpu.session;
-	int error;
+	const struct vhost_single_region message = { .region = fe_session_describe(region) };
+	int error = fe_session_send(&device->gpu.session, VHOST_ADD_MEM_REG,
+		VHOST_FLAG_VERSION | VHOST_FLAG_NEED_REPLY, &message, sizeof(message), &region->fd,
+		1);
 
-	session->ack = true;
-	error = fe_session_add_mem_reg(session, region);
-	session->ack = false;
+	if (error == 0) {
+		*when = ++device->added;
+	}
 	return error;
+}
+
+int device_confirm_memory(struct device *device, uint64_t when)
+{
+	while (device->confirmed < when) {
+		struct vhost_header header;
+		uint64_t failed = 0;
+		int error = fe_session_receive(
+			&device->gpu.session, &header, &failed, sizeof(failed));
+
+		if (error < 0) {
+			return error == -ECONNRESET ? lost(device) : error;
+		}
+		if (header.request != VHOST_ADD_MEM_REG || failed) {
+			log_error("the daemon takes no more memory (its --max-resources)");
+			return -ENOMEM;
+		}
+		device->confirmed++;
+	}
+	return 0;
 }
 
 void device_remove_memory(struct device *device, const struct fe_region *region)
@@ -261,8 +288,11 @@ static int sleep_until_used(struct device *device)
 	if (poll(fds, 2, -1) < 0 && errno != EINTR) {
 		return -errno;
 	}
-	/* It says nothing unasked: readable is its end. */
-	return fds[1].revents ? lost(device) : 0;
+	/* But for what was asked it says nothing: readable is its end. */
+	return !fds[1].revents ? 0
+		: device->confirmed < device->added
+		? device_confirm_memory(device, device->confirmed + 1)
+		: lost(device);
 }
 
 /* Waits for at least one more command to end, and takes all that have. */

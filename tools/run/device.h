@@ -39,6 +39,8 @@ struct device {
 	struct fe_gpu gpu;
 	struct device_pending *pending; // by slot
 	uint32_t in_flight;
+	uint64_t added; // regions so far
+	uint64_t confirmed; // of these, by the daemon
 	uint32_t spin_us; // how long device_wait looks at the ring before it sleeps
 	bool has_context;
 	int error; // 0, or what a command that cannot fail failed with
@@ -69,11 +71,14 @@ int device_create_context(
 	struct device *device, uint32_t capset_id, const char *name, uint32_t name_len);
 
 /*
- * Makes a region guest memory, for commands that are sent from now on, and no longer: no command may use
- * it then. Adding returns 0 or -errno; removing fails only when the daemon has gone.
+ * Makes a region guest memory, and no longer: no command may use it then. Returns 0 or -errno; removing fails
+ * only when the daemon has gone. *when says what to wait for before a command names the region.
  */
-int device_add_memory(struct device *device, const struct fe_region *region);
+int device_add_memory(struct device *device, const struct fe_region *region, uint64_t *when);
 void device_remove_memory(struct device *device, const struct fe_region *region);
+
+/* Waits until what was added then is guest memory. Returns 0 or -errno. */
+int device_confirm_memory(struct device *device, uint64_t when);
 
 /*
  * Sends a command of size bytes with what lies behind it in guest memory (len 0: nothing). Waits while

@@ -56,6 +56,7 @@ static void memory_free(struct resource_memory *memory)
 	}
 	fd_close(&memory->region.fd);
 	memory->owner->bytes -= memory->region.size;
+	memory->owner->kept_count -= memory->is_kept;
 	free(memory);
 }
 
@@ -74,11 +75,6 @@ void resources_finish(struct resources *resources)
 	resources->by_id = NULL;
 	free_all(&resources->used);
 	free_all(&resources->spare);
-}
-
-static bool is_small(const struct resource_memory *memory)
-{
-	return memory->region.size == PAGE;
 }
 
 /* A file that nobody can shorten: the daemon would meet a hole in its memory. */
@@ -127,10 +123,31 @@ static struct resource_memory *take_spare(struct resources *resources)
 	return memory;
 }
 
+/* On error the memory is there nevertheless, and freed with the others. */
+static int open_memory(struct resources *resources, struct resource_memory *memory)
+{
+	struct fe_region *region = &memory->region;
+
+	region->fd = open_file(region->size);
+	if (region->fd < 0) {
+		return region->fd;
+	}
+	if (memory->is_kept) {
+		int error = map(memory);
+
+		if (error < 0) {
+			return error;
+		}
+	}
+	region->guest_addr = resources->next_addr;
+	region->host = (uint8_t *)(uintptr_t)region->guest_addr; // only must differ from others'
+	resources->next_addr += region->size;
+	return device_add_memory(resources->device, region, &memory->added);
+}
+
 static int make_memory(struct resources *resources, uint64_t size, struct resource_memory **created)
 {
 	struct resource_memory *memory = calloc(1, sizeof(*memory));
-	int error;
 
 	if (!memory) {
 		return -ENOMEM;
@@ -138,28 +155,12 @@ static int make_memory(struct resources *resources, uint64_t size, struct resour
 	list_init(&memory->link);
 	list_append(&resources->used, &memory->link);
 	memory->owner = resources;
+	memory->region.size = size;
+	memory->is_kept = size == PAGE && resources->kept_count < RESOURCE_KEPT_MAX;
+	resources->kept_count += memory->is_kept;
 	resources->bytes += size;
-	memory->region = (struct fe_region){
-		.fd = open_file(size),
-		.guest_addr = resources->next_addr,
-		.size = size,
-	};
-	error = memory->region.fd < 0 ? memory->region.fd : 0;
-	if (error == 0 && is_small(memory)) {
-		error = map(memory);
-	}
-	if (error == 0) {
-		/* The session only sees that these differ from other regions'. */
-		memory->region.host = (uint8_t *)(uintptr_t)memory->region.guest_addr;
-		error = device_add_memory(resources->device, &memory->region);
-	}
-	if (error < 0) {
-		memory_free(memory);
-		return error;
-	}
-	resources->next_addr += size;
 	*created = memory;
-	return 0;
+	return open_memory(resources, memory);
 }
 
 static int get_memory(struct resources *resources, uint32_t bytes, struct resource_memory **memory)
@@ -184,20 +185,48 @@ static int get_memory(struct resources *resources, uint32_t bytes, struct resour
 	return error;
 }
 
+static void put_aside(struct resource_memory *memory)
+{
+	list_remove(&memory->link);
+	list_append(&memory->owner->spare, &memory->link);
+	memory->owner->spare_count++;
+}
+
 /* The daemon uses it no longer. */
 static void handle_released(void *data)
 {
 	struct resource_memory *memory = data;
-	struct resources *resources = memory->owner;
 
-	if (is_small(memory) && resources->spare_count < RESOURCE_SPARE_MAX) {
-		list_remove(&memory->link);
-		list_append(&resources->spare, &memory->link);
-		resources->spare_count++;
+	if (memory->is_kept) {
+		put_aside(memory);
 		return;
 	}
-	device_remove_memory(resources->device, &memory->region);
+	device_remove_memory(memory->owner->device, &memory->region);
 	memory_free(memory);
+}
+
+/* Without room there is just none ahead. */
+static void make_spares(struct resources *resources)
+{
+	while (resources->spare_count < RESOURCE_SPARE_MIN &&
+		resources->kept_count < RESOURCE_KEPT_MAX &&
+		PAGE <= resources->max_bytes - resources->bytes) {
+		struct resource_memory *memory;
+
+		if (make_memory(resources, PAGE, &memory) < 0) {
+			return;
+		}
+		put_aside(memory);
+	}
+}
+
+void resources_given(struct resources *resources, struct resource *resource)
+{
+	if (!resource->memory->is_kept) {
+		fd_close(&resource->memory->region.fd);
+		return;
+	}
+	make_spares(resources);
 }
 
 static int send_short(struct resources *resources, const void *command, size_t size,
@@ -244,9 +273,12 @@ static int send_backing(struct resources *resources, const struct resource *reso
 		.entry = { .addr = resource->memory->region.guest_addr, .length = resource->size },
 	};
 
+	int error = device_confirm_memory(resources->device, resource->memory->added);
+
 	resources->is_attached = false;
-	return send_short(
-		resources, &command, sizeof(command), device_set, &resources->is_attached);
+	return error < 0 ? error
+			 : send_short(resources, &command, sizeof(command), device_set,
+				   &resources->is_attached);
 }
 
 /*

@@ -8,8 +8,8 @@
  * slot), so that no pixel is copied on the way.
  *
  * How this works: a file is a region of the vhost-user session as long as the daemon needs it. Mesa makes
- * an 8-byte buffer for every fence, so small files, all of one page, are kept when their resource has gone
- * and given to the next one, emptied.
+ * an 8-byte buffer for every fence, and waits for its file. So small files, all of one page, are made
+ * before they are wanted, and are kept when their resource has gone and given to the next one, emptied.
  */
 
 #include <stdbool.h>
@@ -21,14 +21,17 @@
 #include "run/vtest.h"
 
 enum resource_limits {
-	RESOURCE_SPARE_MAX = 64, // small files kept
+	RESOURCE_SPARE_MIN = 8, // small files made ahead
+	RESOURCE_KEPT_MAX = 512, // small files that are used again; each has a descriptor open
 };
 
 struct resource_memory {
 	struct list link; // used or spare
 	struct resources *owner;
-	struct fe_region region; // fd is ours
-	void *mapping; // of small files, and of those whose bytes come on the socket; NULL: none
+	struct fe_region region; // fd is ours; -1 when it is not used again
+	void *mapping; // of files that are used again, and of those whose bytes come on the socket
+	uint64_t added; // see device_add_memory
+	bool is_kept; // to be used again
 };
 
 struct resource {
@@ -47,6 +50,7 @@ struct resources {
 	struct list used; // resource_memory.link
 	struct list spare; // resource_memory.link
 	uint32_t spare_count;
+	uint32_t kept_count; // spare or used
 	uint32_t last_id; // highest used
 	bool is_attached; // has the last ATTACH_BACKING ended?
 };
@@ -65,6 +69,9 @@ struct resource *resources_find(const struct resources *resources, uint32_t id);
  */
 int resources_create(struct resources *resources, const struct vtest_resource_create *info,
 	struct resource **created);
+
+/* The client has the descriptor of its memory, and waits for nothing now: gets ready for the next one. */
+void resources_given(struct resources *resources, struct resource *resource);
 
 /* Lets go of it in the daemon. Returns 0 or -errno. */
 int resources_unref(struct resources *resources, struct resource *resource);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -149,6 +150,17 @@ static int start_device(struct device *device, const struct options *options)
 	return device_start(device, words);
 }
 
+/* Small files that a client shares stay open to be used again, see resource.h. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 /* The new process: one client, then the end. */
 static _Noreturn void serve(int fd, const struct options *options)
 {
@@ -159,6 +171,7 @@ static _Noreturn void serve(int fd, const struct options *options)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGINT, SIG_IGN); // the terminal's; the client decides
+	allow_descriptors();
 	error = start_device(&device, options);
 	if (error == 0) {
 		device.spin_us = options->spin_us;

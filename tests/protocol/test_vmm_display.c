@@ -620,7 +620,8 @@ static void endless_end_read(struct frame *frame)
 	(void)frame;
 }
 
-static const struct frame_ops endless_ops = { endless_begin_read, endless_end_read, nothing };
+static const struct frame_ops endless_ops = { endless_begin_read, endless_end_read,
+	frame_start_at_once, frame_stop_at_once, nothing };
 
 static void huge_update_is_split(void **state)
 {
@@ -1171,7 +1172,8 @@ static int failing_begin_read(struct frame *base, const struct rect *rect, struc
 	return 0;
 }
 
-static const struct frame_ops failing_ops = { failing_begin_read, nothing, nothing };
+static const struct frame_ops failing_ops = { failing_begin_read, nothing, frame_start_at_once,
+	frame_stop_at_once, nothing };
 
 static void unreadable_pixels_break_nothing(void **state)
 {

@@ -94,6 +94,8 @@ static void texture_frame_destroy(struct frame *base)
 static const struct frame_ops texture_frame_ops = {
 	.begin_read = texture_begin_read,
 	.end_read = texture_end_read,
+	.start_read = frame_start_at_once,
+	.stop_read = frame_stop_at_once,
 	.destroy = texture_frame_destroy,
 };
 

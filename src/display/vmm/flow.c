@@ -75,14 +75,34 @@ static void take_back(struct vmm_display *display, struct vmm_flush *flush)
 	vmm_end_flush(display, flush);
 }
 
-void vmm_drop_flushes(struct vmm_display *display, uint32_t output)
+static void drop_flushes(struct vmm_display *display, struct list *flushes, uint32_t output)
 {
-	list_for_each_safe(link, next, &display->outbox.flushes) {
+	list_for_each_safe(link, next, flushes) {
 		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
 
 		if (flush->start.update.output == output && flush->sent == 0) {
 			take_back(display, flush);
 		}
+	}
+}
+
+void vmm_drop_flushes(struct vmm_display *display, uint32_t output)
+{
+	drop_flushes(display, &display->outbox.waiting, output);
+	drop_flushes(display, &display->outbox.flushes, output);
+}
+
+static void stall_flushes(struct vmm_display *display, struct list *flushes)
+{
+	list_for_each_safe(link, next, flushes) {
+		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
+
+		if (flush->sent > 0) {
+			end_pending(display, flush);
+			continue;
+		}
+		display->stats.coalesced += flush->pending ? 1 : 0;
+		take_back(display, flush);
 	}
 }
 
@@ -93,16 +113,8 @@ void vmm_stall(struct vmm_display *display)
 	}
 	display->stalled = true;
 	log_limited(&stall_notes, LOG_DEBUG, "the viewer does not read: updates are merged");
-	list_for_each_safe(link, next, &display->outbox.flushes) {
-		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
-
-		if (flush->sent > 0) {
-			end_pending(display, flush);
-			continue;
-		}
-		display->stats.coalesced += flush->pending ? 1 : 0;
-		take_back(display, flush);
-	}
+	stall_flushes(display, &display->outbox.waiting);
+	stall_flushes(display, &display->outbox.flushes);
 	loop_deferred_schedule(display->turn_end);
 }
 
@@ -206,7 +218,7 @@ static void send_due_cursors(struct vmm_display *display)
 	}
 }
 
-/* A small update becomes a copy of its pixels, so it is done. False: there is no room. */
+/* A small update becomes a copy of its pixels, so it is done. False: no room, or they take time. */
 static bool copy_update(struct vmm_display *display, uint32_t index, const struct rect *rect)
 {
 	const struct vmm_output *output = &display->outputs[index];
@@ -216,7 +228,7 @@ static bool copy_update(struct vmm_display *display, uint32_t index, const struc
 	struct rect source = *rect;
 	uint8_t *at;
 
-	if (pixels_size > COPY_MAX) {
+	if (pixels_size > COPY_MAX || frame_is_slow(output->frame)) {
 		return false;
 	}
 	at = vmm_outbox_reserve(&display->outbox, size, VMM_OUTBOX_COPY_MAX);
@@ -236,7 +248,36 @@ static bool copy_update(struct vmm_display *display, uint32_t index, const struc
 	return true;
 }
 
-/* Queues an update, in pieces that UPDATE_MAX allows. Returns the last piece, NULL: no memory. */
+/* The pixels of a flush that waits are there, or cannot be had: then it is left out. */
+static void handle_ready(struct frame_read *read, int result)
+{
+	struct vmm_flush *flush = container_of(read, struct vmm_flush, read);
+	struct vmm_display *display = flush->display;
+
+	if (result < 0) {
+		vmm_flush_log_error(flush, result);
+		vmm_outbox_remove_flush(&display->outbox, flush);
+		vmm_end_flush(display, flush);
+	} else {
+		vmm_outbox_let_go(&display->outbox, flush);
+		loop_deferred_schedule(display->turn_end);
+	}
+}
+
+/* One whose pixels take time begins with them at once. NULL: they cannot be had; it is left out. */
+static struct vmm_flush *queue_one(struct vmm_display *display, struct vmm_flush *flush)
+{
+	flush->display = display;
+	flush->read.ready = handle_ready;
+	if (frame_is_slow(flush->frame) && vmm_flush_begin(flush) < 0) {
+		vmm_flush_destroy(flush);
+		return NULL;
+	}
+	vmm_outbox_append_flush(&display->outbox, flush);
+	return flush;
+}
+
+/* Queues an update, in pieces that UPDATE_MAX allows. Returns the last piece, NULL: it is left out. */
 static struct vmm_flush *queue_update(
 	struct vmm_display *display, uint32_t index, const struct rect *rect)
 {
@@ -258,12 +299,11 @@ static struct vmm_flush *queue_update(
 		return queue_update(display, index, &rest);
 	}
 	flush = vmm_flush_create(index, output->frame, &output->part, rect);
-	if (flush) {
-		vmm_outbox_append_flush(&display->outbox, flush);
-	} else {
+	if (!flush) {
 		add_damage(output, rect);
+		return NULL;
 	}
-	return flush;
+	return queue_one(display, flush);
 }
 
 static int queue_flush(

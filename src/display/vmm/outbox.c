@@ -18,6 +18,7 @@ int vmm_outbox_init(struct vmm_outbox *outbox)
 		.stripe.bytes = malloc(VMM_STRIPE_SIZE),
 	};
 	list_init(&outbox->flushes);
+	list_init(&outbox->waiting);
 	if (!outbox->bytes || !outbox->stripe.bytes) {
 		vmm_outbox_finish(outbox);
 		return -ENOMEM;
@@ -27,7 +28,7 @@ int vmm_outbox_init(struct vmm_outbox *outbox)
 
 void vmm_outbox_finish(struct vmm_outbox *outbox)
 {
-	assert(list_is_empty(&outbox->flushes));
+	assert(list_is_empty(&outbox->flushes) && list_is_empty(&outbox->waiting));
 	free(outbox->bytes);
 	free(outbox->stripe.bytes);
 	outbox->bytes = NULL;
@@ -75,9 +76,19 @@ bool vmm_outbox_append(struct vmm_outbox *outbox, uint32_t request, const void *
 
 void vmm_outbox_append_flush(struct vmm_outbox *outbox, struct vmm_flush *flush)
 {
+	outbox->flush_count++;
+	if (flush->read.pending) {
+		list_append(&outbox->waiting, &flush->link);
+	} else {
+		vmm_outbox_let_go(outbox, flush);
+	}
+}
+
+void vmm_outbox_let_go(struct vmm_outbox *outbox, struct vmm_flush *flush)
+{
+	list_remove(&flush->link);
 	flush->at = outbox->appended;
 	list_append(&outbox->flushes, &flush->link);
-	outbox->flush_count++;
 }
 
 void vmm_outbox_remove_flush(struct vmm_outbox *outbox, struct vmm_flush *flush)
@@ -182,7 +193,7 @@ struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t ma
 	if (copied > 0) {
 		iov[count++] = (struct iovec){ outbox->bytes + outbox->start, copied };
 	}
-	if (flush && vmm_flush_begin(flush, &outbox->stripe) < 0) {
+	if (flush && vmm_flush_begin(flush) < 0) {
 		vmm_outbox_remove_flush(outbox, flush);
 		sent.done = flush;
 		return sent;

@@ -34,7 +34,8 @@ struct vmm_outbox {
 	uint64_t appended; // bytes ever copied: the position of end
 	size_t message_left; // of the copied message at start, when a part of it is on the wire
 	struct list flushes; // vmm_flush.link, in order
-	uint32_t flush_count;
+	struct list waiting; // vmm_flush.link: their pixels are still being read
+	uint32_t flush_count; // of both
 	struct vmm_stripe stripe; // for the first flush, the only one that can be on the wire
 };
 
@@ -60,8 +61,12 @@ void vmm_outbox_commit(struct vmm_outbox *outbox, size_t size);
 bool vmm_outbox_append(struct vmm_outbox *outbox, uint32_t request, const void *payload,
 	uint32_t size, size_t limit);
 
-/* Queues the flush (taken). */
+/*
+ * Queues the flush (taken). One whose read is pending waits beside the road, so that it holds nothing
+ * up, and is queued when vmm_outbox_let_go says that it is ready.
+ */
 void vmm_outbox_append_flush(struct vmm_outbox *outbox, struct vmm_flush *flush);
+void vmm_outbox_let_go(struct vmm_outbox *outbox, struct vmm_flush *flush);
 
 /* Takes the flush out; the caller owns it. One that is on the wire may only go with the socket. */
 void vmm_outbox_remove_flush(struct vmm_outbox *outbox, struct vmm_flush *flush);

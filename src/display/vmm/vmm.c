@@ -18,7 +18,8 @@
  * Calls from the device queue messages in the outbox. At the end of the loop's turn vmm_pump writes
  * them, so a batch of small ones is one sendmsg. A small update is a copy of its pixels, and done at
  * once. A large one is a vmm_flush: its pixels are read when the socket takes them, and it is done with
- * its last byte, so the guest keeps the viewer's pace.
+ * its last byte, so the guest keeps the viewer's pace. Pixels in a GPU are read at once, whatever their
+ * number, as that takes its time: until they are there the flush waits beside the outbox.
  *
  * A viewer that stops reading must not stop the guest. When the socket takes no byte for STALL_MS, the
  * display is stalled: all flushes are done, and what is not on the wire becomes damage, one rectangle an
@@ -57,14 +58,20 @@ static void release_output(struct vmm_output *output)
 	*output = (struct vmm_output){ 0 };
 }
 
-static void drop_outbox(struct vmm_display *display)
+static void drop_list(struct vmm_display *display, struct list *flushes)
 {
-	list_for_each_safe(link, next, &display->outbox.flushes) {
+	list_for_each_safe(link, next, flushes) {
 		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
 
 		vmm_outbox_remove_flush(&display->outbox, flush);
 		vmm_end_flush(display, flush);
 	}
+}
+
+static void drop_outbox(struct vmm_display *display)
+{
+	drop_list(display, &display->outbox.waiting);
+	drop_list(display, &display->outbox.flushes);
 	vmm_outbox_clear_bytes(&display->outbox);
 }
 
@@ -358,6 +365,7 @@ struct display *vmm_display_create(struct loop *loop, int socket)
 	display_init(&display->base, &vmm_ops);
 	display->socket = socket;
 	list_init(&display->outbox.flushes);
+	list_init(&display->outbox.waiting);
 	list_init(&display->ended);
 	list_init(&display->queries);
 	list_init(&display->unanswered);

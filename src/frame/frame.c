@@ -62,6 +62,7 @@ int frame_read_start(struct frame_read *read, struct frame *frame, const struct 
 	assert(!rect_is_empty(rect) && rect_within(rect, frame->width, frame->height));
 	read->frame = frame;
 	read->rect = *rect;
+	read->maker_data = NULL;
 	list_init(&read->link);
 	result = frame->ops->start_read(frame, read);
 	read->pending = result == FRAME_PENDING;

@@ -45,7 +45,7 @@ void frame_end_read(struct frame *frame);
 
 /* A read that need not be over at once, as of pixels in a GPU. Embedded by who reads. */
 struct frame_read {
-	/* It is ready (0), or over (-errno). Comes from the loop. */
+	/* It is ready (0), or over (-errno). Never from within frame_read_start or frame_read_stop. */
 	void (*ready)(struct frame_read *read, int result);
 	struct frame *frame; // borrowed; NULL: not begun, or over
 	struct rect rect;

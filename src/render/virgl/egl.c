@@ -262,6 +262,11 @@ static int check_display(struct egl *egl)
 	return 0;
 }
 
+void (*egl_function(struct egl *egl, const char *name))(void)
+{
+	return egl->get_proc_address(name);
+}
+
 void *egl_create_context(struct egl *egl, int major, int minor)
 {
 	const EGLint attributes[] = {

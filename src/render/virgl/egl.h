@@ -31,6 +31,9 @@ bool egl_is_software(const struct egl *egl);
 /* Writes "renderD128 renderD129", or "none", into text. Is there one? */
 bool egl_list_render_nodes(char *text, size_t size);
 
+/* A function of GL, as eglGetProcAddress finds it; NULL: there is none. */
+void (*egl_function(struct egl *egl, const char *name))(void);
+
 /* A context that shares objects with all others; NULL when this version cannot be had. */
 void *egl_create_context(struct egl *egl, int major, int minor);
 void egl_destroy_context(struct egl *egl, void *context);

@@ -20,7 +20,7 @@
  * its contexts are ours, handed over through the library's callbacks.
  *
  * All calls come from the loop's thread; the library's own thread waits for fences and calls only
- * make_current.
+ * make_current. reader.c has a thread that reads pixels back, which does not call the library.
  */
 
 struct virgl_context {
@@ -203,6 +203,9 @@ static int handle_make_current(void *cookie, int scanout, virgl_renderer_gl_cont
 	struct virgl *virgl = cookie;
 
 	(void)scanout;
+	if (virgl->reader && pthread_equal(virgl->thread, pthread_self())) {
+		virgl_reader_note_switch(virgl->reader, context);
+	}
 	return egl_make_current(virgl->egl, context);
 }
 
@@ -292,6 +295,7 @@ struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 		return NULL;
 	}
 	virgl->loop = loop;
+	virgl->thread = pthread_self();
 	if (virgl_library_load(&virgl->library) < 0) {
 		goto fail;
 	}
@@ -300,6 +304,7 @@ struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 		virgl_fences_open(virgl) < 0) {
 		goto fail;
 	}
+	virgl->reader = virgl_reader_open(loop, virgl->egl);
 	snprintf(virgl->description, sizeof(virgl->description), "VirGL on %s (%s%s)",
 		egl_description(virgl->egl), egl_route(virgl->egl),
 		egl_is_software(virgl->egl) ? ", software" : "");
@@ -317,6 +322,8 @@ void virgl_close(struct virgl *virgl)
 	}
 	assert(!virgl->device);
 	virgl_fences_close(virgl);
+	virgl_reader_close(virgl->reader);
+	virgl->reader = NULL;
 	if (virgl->started) {
 		virgl->library.cleanup(virgl);
 	}

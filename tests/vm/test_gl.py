@@ -3,7 +3,8 @@
 
 import time
 
-from vmlib.bench import BACKGROUND, GL_DIALECTS, Failure, desktop_trouble, expect
+from vmlib.bench import (BACKGROUND, GL_DIALECTS, Failure, desktop_trouble, expect,
+                          expect_same)
 from vmlib.testing import test
 
 from test_picture import shaded
@@ -51,6 +52,9 @@ def gl_desktop_as_in_software(bench):
         pictures[renderer] = settled(bench)
         if renderer == "gl":
             expect_virgl(bench, bench.vm.check("cat /run/weston.log"))
+        if bench.dialect == "vmm":
+            # What the daemon read back for QEMU, not for itself.
+            expect_same(bench.screendump(), pictures[renderer], "QEMU's screendump")
         bench.end_desktop()
     software, drawn = pictures["pixman"], pictures["gl"]
     expect((software.width, software.height) == (drawn.width, drawn.height), "sizes differ")

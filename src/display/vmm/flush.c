@@ -180,6 +180,7 @@ size_t vmm_flush_fill(struct vmm_flush *flush, struct vmm_stripe *stripe, struct
 	uint64_t position = 0; // in the pixels
 	size_t filled = 0;
 
+	assert(flush->read.frame && !flush->read.pending);
 	if (flush->sent < START_SIZE) {
 		iov[filled++] = piece((const uint8_t *)&flush->start + flush->sent,
 			START_SIZE - (size_t)flush->sent);

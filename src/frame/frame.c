@@ -2,6 +2,7 @@
 #include "frame/frame.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "frame/frame_impl.h"
 
@@ -9,7 +10,7 @@ void frame_init(struct frame *frame, const struct frame_ops *ops, uint32_t width
 	uint32_t format)
 {
 	assert(ops->begin_read && ops->end_read && ops->start_read && ops->stop_read &&
-		ops->destroy);
+		ops->get_dmabuf && ops->destroy);
 	assert(width && height && frame_format_is_known(format));
 	*frame = (struct frame){
 		.ops = ops,
@@ -102,6 +103,18 @@ void frame_stop_at_once(struct frame *frame, struct frame_read *read)
 {
 	(void)read;
 	frame->ops->end_read(frame);
+}
+
+int frame_get_dmabuf(struct frame *frame, struct frame_dmabuf *dmabuf)
+{
+	return frame->ops->get_dmabuf(frame, dmabuf);
+}
+
+int frame_no_dmabuf(struct frame *frame, struct frame_dmabuf *dmabuf)
+{
+	(void)frame;
+	(void)dmabuf;
+	return -ENOTSUP;
 }
 
 uint64_t frame_size(uint32_t width, uint32_t height)

@@ -67,6 +67,21 @@ int frame_read_start(struct frame_read *read, struct frame *frame, const struct 
 /* Ends the read, or gives it up when it is pending: ready does not come then. Fine when it is over. */
 void frame_read_stop(struct frame_read *read);
 
+/* Where a frame's pixels lie in a GPU: one buffer, from its first byte on. */
+struct frame_dmabuf {
+	int fd; // a dma-buf, of the frame's; holds as long as the frame
+	uint32_t stride; // bytes
+	uint32_t format; // DRM_FORMAT_*
+	uint64_t modifier; // DRM_FORMAT_MOD_*
+	bool upside_down; // its first row is the picture's last
+};
+
+/*
+ * The frame's buffer, for a display that shows it without a copy. Asked for anew for each picture: what
+ * has been drawn goes to the GPU then. Returns 0, or -ENOTSUP: it has none.
+ */
+int frame_get_dmabuf(struct frame *frame, struct frame_dmabuf *dmabuf);
+
 /*
  * A frame in private memory, all zero. *pixels is where its maker writes; it and *stride (bytes, width *
  * 4) hold as long as the frame. Returns NULL when there is no memory.

@@ -621,7 +621,7 @@ static void endless_end_read(struct frame *frame)
 }
 
 static const struct frame_ops endless_ops = { endless_begin_read, endless_end_read,
-	frame_start_at_once, frame_stop_at_once, nothing };
+	frame_start_at_once, frame_stop_at_once, frame_no_dmabuf, nothing };
 
 static void huge_update_is_split(void **state)
 {
@@ -1173,7 +1173,7 @@ static int failing_begin_read(struct frame *base, const struct rect *rect, struc
 }
 
 static const struct frame_ops failing_ops = { failing_begin_read, nothing, frame_start_at_once,
-	frame_stop_at_once, nothing };
+	frame_stop_at_once, frame_no_dmabuf, nothing };
 
 static void unreadable_pixels_break_nothing(void **state)
 {

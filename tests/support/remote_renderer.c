@@ -383,6 +383,7 @@ static const struct frame_ops remote_frame_ops = {
 	.end_read = remote_end_read,
 	.start_read = frame_start_at_once,
 	.stop_read = frame_stop_at_once,
+	.get_dmabuf = frame_no_dmabuf,
 	.destroy = remote_frame_destroy,
 };
 

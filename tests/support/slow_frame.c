@@ -2,7 +2,12 @@
 #include "support/slow_frame.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
 
 static int slow_begin_read(struct frame *base, const struct rect *rect, struct frame_view *view)
 {
@@ -43,11 +48,21 @@ static void slow_stop_read(struct frame *base, struct frame_read *read)
 	}
 }
 
+static int slow_get_dmabuf(struct frame *base, struct frame_dmabuf *dmabuf)
+{
+	struct slow_frame *frame = slow_frame_of(base);
+
+	frame->pictures++;
+	*dmabuf = frame->dmabuf;
+	return dmabuf->fd < 0 ? -ENOTSUP : 0;
+}
+
 static void slow_destroy(struct frame *base)
 {
 	struct slow_frame *frame = slow_frame_of(base);
 
 	assert(frame->pending == 0 && frame->open == 0);
+	fd_close(&frame->dmabuf.fd);
 	frame_unref(frame->shadow);
 	free(frame);
 }
@@ -57,6 +72,7 @@ static const struct frame_ops slow_ops = {
 	.end_read = slow_end_read,
 	.start_read = slow_start_read,
 	.stop_read = slow_stop_read,
+	.get_dmabuf = slow_get_dmabuf,
 	.destroy = slow_destroy,
 };
 
@@ -75,7 +91,21 @@ struct slow_frame *slow_frame_create(uint32_t width, uint32_t height, uint32_t f
 	assert(frame->shadow);
 	frame_init(&frame->base, &slow_ops, width, height, format);
 	list_init(&frame->reads);
+	frame->dmabuf.fd = -1;
 	return frame;
+}
+
+void slow_frame_export(struct slow_frame *frame)
+{
+	size_t size = frame->stride * frame->base.height;
+
+	frame->dmabuf = (struct frame_dmabuf){
+		.fd = memfd_create("picture", MFD_CLOEXEC),
+		.stride = (uint32_t)frame->stride,
+		.format = frame->base.format,
+		.modifier = 0x1234567890,
+	};
+	assert(pwrite(frame->dmabuf.fd, frame->pixels, size, 0) == (ssize_t)size);
 }
 
 void slow_frame_end(struct slow_frame *frame, int result)

@@ -233,7 +233,7 @@ static void count_destroy(struct frame *frame)
 }
 
 static const struct frame_ops counting_ops = { no_read, no_end, frame_start_at_once,
-	frame_stop_at_once, count_destroy };
+	frame_stop_at_once, frame_no_dmabuf, count_destroy };
 
 static void references_are_counted(void **state)
 {

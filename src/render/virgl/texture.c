@@ -211,6 +211,7 @@ static const struct frame_ops texture_frame_ops = {
 	.end_read = texture_end_read,
 	.start_read = texture_start_read,
 	.stop_read = texture_stop_read,
+	.get_dmabuf = frame_no_dmabuf,
 	.destroy = texture_frame_destroy,
 };
 

@@ -459,7 +459,7 @@ static void start(struct world *world, bool small)
 	world->loop = loop_create();
 	assert(world->loop && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
 	world->socket = ends[0];
-	world->display = vmm_display_create(world->loop, ends[1]);
+	world->display = vmm_display_create(world->loop, ends[1], &(struct vmm_config){ 0 });
 	assert(world->display);
 	if (small) {
 		setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));

@@ -15,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -30,12 +32,16 @@
 
 struct peer {
 	struct loop *loop;
+	struct vmm_config config;
 	struct display *display;
 	int socket;
 	int display_socket; // the display's own end: only to make its buffer small
 	uint8_t *bytes; // received and not yet looked at
 	size_t size;
 	size_t capacity;
+	int fds[FD_MESSAGE_MAX]; // received and not yet looked at
+	size_t fd_count;
+	size_t fd_at; // of the bytes, where the last one came
 
 	uint64_t done[TOKENS_MAX];
 	size_t done_count;
@@ -130,6 +136,8 @@ static void wait_ms(struct peer *peer, uint32_t milliseconds)
 /* Reads at most max bytes of what is there. */
 static size_t read_some(struct peer *peer, size_t max)
 {
+	size_t fds = peer->fd_count;
+	bool too_many = false;
 	ssize_t count;
 
 	if (peer->capacity - peer->size < max) {
@@ -137,9 +145,15 @@ static size_t read_some(struct peer *peer, size_t max)
 		peer->bytes = realloc(peer->bytes, peer->capacity);
 		assert_non_null(peer->bytes);
 	}
-	count = recv(peer->socket, peer->bytes + peer->size, max, MSG_DONTWAIT);
+	count = fd_receive(
+		peer->socket, peer->bytes + peer->size, max, peer->fds, &peer->fd_count, &too_many);
+	assert_false(too_many);
 	if (count <= 0) {
 		return 0;
+	}
+	if (peer->fd_count > fds) {
+		assert_int_equal(peer->fd_count, fds + 1); // one message, one descriptor
+		peer->fd_at = peer->size;
 	}
 	peer->size += (size_t)count;
 	return (size_t)count;
@@ -163,6 +177,7 @@ static void drop(struct peer *peer, size_t size)
 	assert_true(size <= peer->size);
 	memmove(peer->bytes, peer->bytes + size, peer->size - size);
 	peer->size -= size;
+	peer->fd_at -= size; // it may wrap: what lies before is not asked for
 }
 
 /* The next bytes are exactly these. */
@@ -266,8 +281,9 @@ static void start_on(struct peer *peer, int type)
 
 	assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
 	peer->socket = ends[0];
+	assert_int_equal(fd_set_nonblocking(peer->socket), 0);
 	peer->display_socket = ends[1];
-	peer->display = vmm_display_create(peer->loop, ends[1]);
+	peer->display = vmm_display_create(peer->loop, ends[1], &peer->config);
 	assert_non_null(peer->display);
 	display_set_listener(peer->display, &listener, peer);
 	peer->size = 0;
@@ -279,7 +295,7 @@ static void shake_hands(struct peer *peer)
 	expect_header(peer, VMM_GET_PROTOCOL_FEATURES, 0);
 	reply_features(peer, 3);
 	read_all(peer);
-	EXPECT(peer, VMM_SET_PROTOCOL_FEATURES, 1, 0);
+	EXPECT(peer, VMM_SET_PROTOCOL_FEATURES, peer->config.dmabuf ? 3 : 1, 0);
 	expect_nothing(peer);
 }
 
@@ -1359,6 +1375,248 @@ static void slow_pixels_are_given_up_with_the_viewer(void **state)
 	frame_unref(picture.frame);
 }
 
+/* Buffers. */
+
+static struct slow_frame *make_buffer(uint32_t width, uint32_t height)
+{
+	struct slow_frame *slow = make_slow(width, height, DRM_FORMAT_XRGB8888, 1);
+
+	slow_frame_export(slow);
+	return slow;
+}
+
+/* The next message shows the part of the frame's buffer, which came with its first byte. */
+static void expect_buffer(
+	struct peer *peer, uint32_t output, const struct slow_frame *frame, const struct rect *part)
+{
+	const struct frame_dmabuf *dmabuf = &frame->dmabuf;
+	struct stat sent, got;
+
+	assert_int_equal(peer->fd_count, 1);
+	assert_int_equal(peer->fd_at, 0);
+	assert_int_equal(fstat(dmabuf->fd, &sent), 0);
+	assert_int_equal(fstat(peer->fds[0], &got), 0);
+	assert_int_equal(sent.st_ino, got.st_ino);
+	assert_int_not_equal(peer->fds[0], dmabuf->fd);
+	fd_close(&peer->fds[0]);
+	peer->fd_count = 0;
+	EXPECT(peer, VMM_DMABUF_SCANOUT2, output, part->x, part->y, part->width, part->height,
+		frame->base.width, frame->base.height, dmabuf->stride, dmabuf->upside_down,
+		dmabuf->format, (uint32_t)dmabuf->modifier, (uint32_t)(dmabuf->modifier >> 32));
+}
+
+static void reply_drawn(struct peer *peer)
+{
+	reply(peer, VMM_DMABUF_UPDATE, "", 0);
+}
+
+static void start_with_buffers(struct peer *peer)
+{
+	peer->config.dmabuf = true;
+	start(peer);
+}
+
+/* Neither where we were not told that its display can, nor where the VMM does not offer it. */
+static void buffers_are_not_sent_unasked(void **state)
+{
+	static const struct {
+		bool allowed;
+		uint32_t offered, accepted;
+	} cases[] = { { false, 3, 1 }, { false, 2, 0 }, { true, 1, 1 }, { true, 0, 0 } };
+	struct peer *peer = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct slow_frame *slow = make_buffer(100, 100);
+
+		peer->config.dmabuf = cases[i].allowed;
+		start_on(peer, SOCK_STREAM);
+		read_all(peer);
+		expect_header(peer, VMM_GET_PROTOCOL_FEATURES, 0);
+		reply_features(peer, cases[i].offered);
+		read_all(peer);
+		EXPECT(peer, VMM_SET_PROTOCOL_FEATURES, cases[i].accepted, 0);
+		show(peer, 0, &slow->base);
+		assert_int_equal(flush_all(peer, 0, &slow->base, 1), DISPLAY_PENDING);
+		slow_frame_end(slow, 0);
+		read_all(peer);
+		EXPECT(peer, VMM_SCANOUT, 0, 100, 100);
+		expect_update(peer, 0, 0, 0, 100, 100);
+		expect_pixels(peer, 0, 0, 100, 100, 1);
+		expect_nothing(peer);
+		assert_int_equal(peer->fd_count + slow->pictures, 0);
+		stop(peer);
+		frame_unref(&slow->base);
+	}
+}
+
+static void buffers_are_exact(void **state)
+{
+	static const struct rect part = { 1, 2, 90, 80 };
+	const struct display_cursor hidden = { NULL, 1, 2, 0, 0 };
+	struct peer *peer = *state;
+	struct slow_frame *a = make_buffer(100, 100), *b = make_buffer(100, 100);
+
+	start_with_buffers(peer);
+	b->dmabuf.upside_down = true;
+	display_set_frame(peer->display, 2, &a->base, &part);
+	assert_int_equal(flush(peer, 2, 3, 4, 5, 6, 1), DISPLAY_PENDING);
+	read_all(peer);
+	expect_buffer(peer, 2, a, &part);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 2, 3, 4, 5, 6);
+	expect_nothing(peer);
+	assert_int_equal(a->pictures, 2); // what was drawn before the flush must be in it
+	assert_int_equal(peer->done_count, 0);
+	reply_drawn(peer);
+	turn(peer);
+	assert_true(is_done(peer, 1));
+
+	/* A flip, with messages before it: the descriptor comes with its own. */
+	display_set_cursor(peer->display, 2, &hidden);
+	display_set_frame(peer->display, 2, &b->base, &part);
+	assert_int_equal(flush(peer, 2, 0, 0, 90, 80, 2), DISPLAY_PENDING);
+	loop_run_once(peer->loop, false);
+	while (read_some(peer, 24) > 0 && peer->size < 24) {
+	}
+	EXPECT(peer, VMM_CURSOR_POS_HIDE, 2, 1, 2);
+	assert_int_equal(peer->fd_count, 0);
+	read_all(peer);
+	expect_buffer(peer, 2, b, &part);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 2, 0, 0, 90, 80);
+	expect_nothing(peer);
+
+	/* A flip before it was drawn: nobody waits, the reply comes all the same. */
+	display_set_frame(peer->display, 2, &a->base, &part);
+	turn(peer);
+	assert_true(is_done(peer, 2));
+	assert_int_equal(flush(peer, 2, 0, 0, 9, 8, 3), DISPLAY_PENDING);
+	reply_drawn(peer);
+	turn(peer);
+	assert_false(is_done(peer, 3));
+	reply_drawn(peer);
+	turn(peer);
+	assert_true(is_done(peer, 3));
+	read_all(peer);
+	expect_buffer(peer, 2, a, &part);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 2, 0, 0, 9, 8);
+	display_set_frame(peer->display, 2, NULL, NULL);
+	read_all(peer);
+	EXPECT(peer, VMM_DMABUF_SCANOUT2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	expect_nothing(peer);
+	assert_int_equal(peer->fd_count, 0);
+	assert_int_equal(a->pending + a->waits + b->pending + b->waits, 0);
+	assert_int_equal(vmm_display_stats(peer->display).dmabuf_updates, 3);
+	assert_int_equal(peer->lost, 0);
+	stop(peer);
+	frame_unref(&a->base);
+	frame_unref(&b->base);
+}
+
+/* Between frames with a buffer and frames without one nothing is missing. */
+static void buffers_and_pixels_take_turns(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *slow = make_buffer(64, 64);
+	struct picture picture = make_picture(64, 64, DRM_FORMAT_XRGB8888, 2);
+	const struct rect all = { 0, 0, 64, 64 };
+
+	start_with_buffers(peer);
+	show(peer, 0, picture.frame);
+	flush_all(peer, 0, picture.frame, 1);
+	read_all(peer);
+	EXPECT(peer, VMM_SCANOUT, 0, 64, 64);
+	expect_update(peer, 0, 0, 0, 64, 64);
+	drop(peer, 64 * 64 * 4);
+	show(peer, 0, &slow->base);
+	assert_int_equal(flush(peer, 0, 0, 0, 4, 4, 2), DISPLAY_PENDING);
+	read_all(peer);
+	expect_buffer(peer, 0, slow, &all);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 0, 0, 0, 4, 4);
+	show(peer, 0, picture.frame);
+	flush(peer, 0, 8, 8, 4, 4, 3);
+	read_all(peer);
+	EXPECT(peer, VMM_DMABUF_SCANOUT2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	EXPECT(peer, VMM_SCANOUT, 0, 64, 64);
+	expect_update(peer, 0, 0, 0, 64, 64); // all of it is new to the viewer
+	expect_pixels(peer, 0, 0, 64, 64, 2);
+	expect_nothing(peer);
+	stop(peer);
+	frame_unref(&slow->base);
+	frame_unref(picture.frame);
+}
+
+/* A viewer that does not draw does not stop the guest: it is sent what changed when it goes on. */
+static void a_viewer_that_does_not_draw_never_stops_the_guest(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *a = make_buffer(100, 100), *b = make_buffer(100, 100);
+	const struct rect all = { 0, 0, 100, 100 };
+
+	start_with_buffers(peer);
+	show(peer, 0, &a->base);
+	assert_int_equal(flush(peer, 0, 0, 0, 10, 10, 1), DISPLAY_PENDING);
+	wait_ms(peer, 250);
+	assert_true(is_done(peer, 1));
+	assert_int_equal(flush(peer, 0, 20, 0, 10, 10, 2), 0);
+	show(peer, 0, &b->base);
+	assert_int_equal(flush(peer, 0, 0, 30, 10, 10, 3), 0);
+	read_all(peer);
+	expect_buffer(peer, 0, a, &all);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 0, 0, 0, 10, 10);
+	expect_nothing(peer);
+	reply_drawn(peer);
+	read_all(peer);
+	expect_buffer(peer, 0, b, &all);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 0, 0, 0, 30, 40);
+	assert_int_equal(flush(peer, 0, 0, 0, 1, 1, 4), DISPLAY_PENDING);
+	reply_drawn(peer);
+	reply_drawn(peer);
+	turn(peer);
+	assert_true(is_done(peer, 4));
+	assert_int_equal(peer->lost, 0);
+	stop(peer);
+	frame_unref(&a->base);
+	frame_unref(&b->base);
+}
+
+static int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir)) {
+		count++;
+	}
+	closedir(dir);
+	return count;
+}
+
+/* What was on its way is done, and no descriptor stays. */
+static void buffers_go_with_the_viewer(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *slow = make_buffer(100, 100);
+	int before = count_fds();
+
+	for (int round = 0; round < 2; round++) {
+		start_with_buffers(peer);
+		show(peer, 0, &slow->base);
+		assert_int_equal(flush_all(peer, 0, &slow->base, 1), DISPLAY_PENDING);
+		if (round) {
+			turn(peer); // it is on the wire
+		}
+		stop(peer);
+		assert_int_equal(peer->done_count, round + 1);
+		assert_int_equal(count_fds(), before);
+	}
+	start_with_buffers(peer);
+	reply_drawn(peer); // to nothing
+	turn(peer);
+	assert_int_equal(peer->lost, 1);
+	stop(peer);
+	frame_unref(&slow->base);
+}
+
 /* Questions. */
 
 static void ask_info(struct peer *peer, uint64_t token)
@@ -1778,26 +2036,14 @@ static void lost_display_may_be_destroyed_at_once(void **state)
 	frame_unref(picture.frame);
 }
 
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir)) {
-		count++;
-	}
-	closedir(dir);
-	return count;
-}
-
 static void sockets_are_taken(void **state)
 {
 	struct peer *peer = *state;
 	int before = count_fds();
 	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 
-	assert_null(vmm_display_create(peer->loop, file)); // regular files cannot be polled
+	assert_null(vmm_display_create(
+		peer->loop, file, &peer->config)); // regular files cannot be polled
 	for (int i = 0; i < 100; i++) {
 		start(peer);
 		stop(peer);
@@ -1839,6 +2085,11 @@ int main(void)
 		T(slow_pixels_of_a_former_frame_are_given_up),
 		T(slow_pixels_that_fail_are_left_out),
 		T(slow_pixels_are_given_up_with_the_viewer),
+		T(buffers_are_not_sent_unasked),
+		T(buffers_are_exact),
+		T(buffers_and_pixels_take_turns),
+		T(a_viewer_that_does_not_draw_never_stops_the_guest),
+		T(buffers_go_with_the_viewer),
 		T(questions_are_answered),
 		T(questions_wait_their_turn),
 		T(missing_answer_is_timed_out),

@@ -33,7 +33,8 @@ static void open_display(struct test *test)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	test->viewer = ends[0];
-	gpu_device_set_display(test->fixture->device, vmm_display_create(test->loop, ends[1]));
+	gpu_device_set_display(test->fixture->device,
+		vmm_display_create(test->loop, ends[1], &(struct vmm_config){ 0 }));
 }
 
 static int setup(void **state)

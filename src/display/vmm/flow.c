@@ -38,13 +38,18 @@ static uint64_t rect_size(const struct rect *rect)
 	return (uint64_t)rect->width * rect->height * FRAME_PIXEL_SIZE;
 }
 
-static void end_pending(struct vmm_display *display, struct vmm_flush *flush)
+void vmm_end_pending(struct vmm_display *display, struct vmm_pending *pending)
 {
-	if (flush->pending) {
-		list_append(&display->ended, &flush->pending->link);
-		flush->pending = NULL;
+	if (pending) {
+		list_append(&display->ended, &pending->link);
 		loop_deferred_schedule(display->turn_end);
 	}
+}
+
+static void end_pending(struct vmm_display *display, struct vmm_flush *flush)
+{
+	vmm_end_pending(display, flush->pending);
+	flush->pending = NULL;
 }
 
 void vmm_end_flush(struct vmm_display *display, struct vmm_flush *flush)
@@ -90,6 +95,7 @@ void vmm_drop_flushes(struct vmm_display *display, uint32_t output)
 {
 	drop_flushes(display, &display->outbox.waiting, output);
 	drop_flushes(display, &display->outbox.flushes, output);
+	vmm_release_drawings(display, output);
 }
 
 static void stall_flushes(struct vmm_display *display, struct list *flushes)
@@ -115,6 +121,7 @@ void vmm_stall(struct vmm_display *display)
 	log_limited(&stall_notes, LOG_DEBUG, "the viewer does not read: updates are merged");
 	stall_flushes(display, &display->outbox.waiting);
 	stall_flushes(display, &display->outbox.flushes);
+	vmm_release_all_drawings(display);
 	loop_deferred_schedule(display->turn_end);
 }
 
@@ -129,23 +136,65 @@ static bool append(struct vmm_display *display, uint32_t request, const void *pa
 	return queued;
 }
 
-void vmm_send_scanout(struct vmm_display *display, uint32_t index)
+static void note_scanout(struct vmm_output *output, bool dmabuf)
+{
+	output->sent_width = output->part.width;
+	output->sent_height = output->part.height;
+	output->sent_dmabuf = dmabuf;
+}
+
+/* A viewer that showed a buffer has no pixels. */
+static bool leave_dmabuf(struct vmm_display *display, uint32_t index)
+{
+	struct vmm_output *output = &display->outputs[index];
+
+	if (!vmm_send_no_dmabuf(display, index)) {
+		return false;
+	}
+	output->sent_dmabuf = false;
+	output->sent_width = 0;
+	output->sent_height = 0;
+	output->damage = (struct rect){ 0, 0, output->part.width, output->part.height };
+	return true;
+}
+
+/* The size, when the viewer knows another. */
+static bool send_size(struct vmm_display *display, uint32_t index)
 {
 	struct vmm_output *output = &display->outputs[index];
 	const struct vmm_scanout scanout = { index, output->part.width, output->part.height };
 
-	if (display->stalled ||
-		(output->part.width == output->sent_width &&
-			output->part.height == output->sent_height)) {
-		return;
+	if (output->sent_dmabuf && !leave_dmabuf(display, index)) {
+		return false;
+	}
+	if (output->part.width == output->sent_width &&
+		output->part.height == output->sent_height) {
+		return true;
 	}
 	if (!append(display, VMM_SCANOUT, &scanout, sizeof(scanout),
 		    VMM_OUTBOX_COPY_MAX + VMM_OUTBOX_RESERVE)) {
+		return false;
+	}
+	note_scanout(output, false);
+	return true;
+}
+
+void vmm_send_scanout(struct vmm_display *display, uint32_t index)
+{
+	struct vmm_output *output = &display->outputs[index];
+	struct frame_dmabuf dmabuf;
+
+	if (display->stalled || !output->flipped) {
+		return;
+	}
+	if (vmm_has_dmabuf(display, output->frame, &dmabuf) &&
+		vmm_send_dmabuf(display, index, &dmabuf)) {
+		note_scanout(output, true);
+	} else if (!send_size(display, index)) {
 		vmm_stall(display);
 		return;
 	}
-	output->sent_width = output->part.width;
-	output->sent_height = output->part.height;
+	output->flipped = false;
 }
 
 static bool send_cursor_shape(struct vmm_display *display, const struct vmm_output *output)
@@ -306,10 +355,21 @@ static struct vmm_flush *queue_update(
 	return queue_one(display, flush);
 }
 
+static struct vmm_pending *create_pending(uint64_t token)
+{
+	struct vmm_pending *pending = malloc(sizeof(*pending));
+
+	if (pending) {
+		list_init(&pending->link);
+		pending->token = token;
+	}
+	return pending;
+}
+
 static int queue_flush(
 	struct vmm_display *display, uint32_t index, const struct rect *rect, uint64_t token)
 {
-	struct vmm_pending *pending = malloc(sizeof(*pending));
+	struct vmm_pending *pending = create_pending(token);
 	struct vmm_flush *flush = queue_update(display, index, rect);
 
 	/* Without memory nobody waits; what could not be queued goes with the next flush. */
@@ -317,10 +377,15 @@ static int queue_flush(
 		free(pending);
 		return 0;
 	}
-	list_init(&pending->link);
-	pending->token = token;
 	flush->pending = pending;
 	return DISPLAY_PENDING;
+}
+
+static void start_stall_timer(struct vmm_display *display)
+{
+	if (!display->stalled && !loop_timer_is_running(display->stall_timer)) {
+		loop_timer_start(display->stall_timer, STALL_MS);
+	}
 }
 
 int vmm_send_update(
@@ -340,6 +405,10 @@ int vmm_send_update(
 	}
 	output->damage = (struct rect){ 0 };
 	loop_deferred_schedule(display->turn_end);
+	if (output->sent_dmabuf) {
+		start_stall_timer(display);
+		return vmm_send_drawing(display, index, &rect, create_pending(token));
+	}
 	return copy_update(display, index, &rect) ? 0 : queue_flush(display, index, &rect, token);
 }
 
@@ -349,11 +418,17 @@ static void resume(struct vmm_display *display)
 	display->stalled = false;
 	for (uint32_t i = 0; i < DISPLAY_OUTPUT_MAX; i++) {
 		struct vmm_output *output = &display->outputs[i];
-		struct rect rect = output->damage;
+		struct rect rect;
 
 		vmm_send_scanout(display, i);
+		rect = output->damage;
+		if (rect_is_empty(&rect)) {
+			continue;
+		}
 		output->damage = (struct rect){ 0 };
-		if (!rect_is_empty(&rect)) {
+		if (output->sent_dmabuf) {
+			vmm_send_drawing(display, i, &rect, NULL);
+		} else {
 			queue_update(display, i, &rect);
 		}
 	}
@@ -371,7 +446,8 @@ static void note_done(struct vmm_display *display, struct vmm_flush *flush)
 /* Fills an empty outbox with what waits for that. Returns false when there is nothing. */
 static bool refill(struct vmm_display *display)
 {
-	if (display->stalled && vmm_outbox_is_empty(&display->outbox)) {
+	if (display->stalled && vmm_outbox_is_empty(&display->outbox) &&
+		list_is_empty(&display->drawings)) {
 		resume(display);
 	}
 	if (!display->stalled) {
@@ -439,27 +515,38 @@ void vmm_pump(struct vmm_display *display)
 	if (full && (taken > 0 || !was_blocked)) {
 		display->progress_ns = loop_now_ns();
 	}
-	if (full && !display->stalled && !loop_timer_is_running(display->stall_timer)) {
-		loop_timer_start(display->stall_timer, STALL_MS);
+	if (full) {
+		start_stall_timer(display);
 	}
+}
+
+/* Milliseconds since the viewer took, or drew, something that it owes. */
+static uint64_t waited_ms(const struct vmm_display *display)
+{
+	uint64_t blocked = display->blocked ? loop_now_ns() - display->progress_ns : 0;
+	uint64_t drawing = display->paused ? 0 : vmm_drawing_age(display);
+
+	return (blocked > drawing ? blocked : drawing) / 1000000;
 }
 
 void vmm_handle_stall_timer(void *data)
 {
 	struct vmm_display *display = data;
-	uint64_t waited_ms;
+	bool owes;
+	uint64_t waited;
 
 	/* The kernel calls a socket writable only when it is three quarters empty: so try. */
 	if (display->blocked) {
 		vmm_pump(display);
 	}
-	if (display->blocked && !display->stalled) {
-		waited_ms = (loop_now_ns() - display->progress_ns) / 1000000;
+	owes = display->blocked || !list_is_empty(&display->drawings);
+	if (owes && !display->stalled) {
+		waited = waited_ms(display);
 		loop_timer_stop(display->stall_timer);
-		if (waited_ms >= STALL_MS) {
+		if (waited >= STALL_MS) {
 			vmm_stall(display);
 		} else {
-			loop_timer_start(display->stall_timer, (uint32_t)(STALL_MS - waited_ms));
+			loop_timer_start(display->stall_timer, (uint32_t)(STALL_MS - waited));
 		}
 	}
 	vmm_settle(display);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "frame/frame_impl.h"
 #include "render/virgl/virgl_impl.h"
@@ -39,8 +40,11 @@ struct texture_frame {
 	struct frame *shadow;
 	uint8_t *pixels; // of shadow
 	size_t stride;
-	uint32_t gl_name; // 0: the reader cannot read it
-	bool upside_down; // as the reader must know
+	uint32_t gl_name; // 0: not known
+	bool upside_down; // its first row is the picture's last
+	bool can_be_read_aside; // by the reader
+	bool export_tried;
+	struct frame_dmabuf dmabuf; // fd -1: none
 	struct list reads; // frame_read.link, in order: the first is being read, or ready
 };
 
@@ -135,7 +139,7 @@ static void handle_read(void *data, int result)
 		log_limited(&read_errors, LOG_WARN,
 			"VirGL: resource %u cannot be read aside: reading it waits for the GPU",
 			frame->texture->info.id);
-		frame->gl_name = 0;
+		frame->can_be_read_aside = false;
 	}
 	result = result < 0 ? texture_begin_read(&frame->base, &read->rect, &read->view)
 			    : frame_begin_read(frame->shadow, &read->rect, &read->view);
@@ -150,7 +154,7 @@ static int texture_start_read(struct frame *base, struct frame_read *read)
 {
 	struct texture_frame *frame = to_texture_frame(base);
 
-	if (frame->texture && frame->gl_name) {
+	if (frame->texture && frame->can_be_read_aside) {
 		read->maker_data = virgl_read_create(
 			frame->texture->device->virgl->reader, handle_read, frame);
 	}
@@ -174,6 +178,27 @@ static void texture_stop_read(struct frame *base, struct frame_read *read)
 	if (was_first) {
 		begin_first(frame);
 	}
+}
+
+static int texture_get_dmabuf(struct frame *base, struct frame_dmabuf *dmabuf)
+{
+	struct texture_frame *frame = to_texture_frame(base);
+
+	struct egl *egl = frame->texture ? frame->texture->device->virgl->egl : NULL;
+
+	/* Not before somebody wants it: a shared texture may lie in memory in a slower way. */
+	if (egl && frame->gl_name && !frame->export_tried) {
+		frame->export_tried = true;
+		if (egl_export_texture(egl, frame->gl_name, &frame->dmabuf) == 0) {
+			frame->dmabuf.upside_down = frame->upside_down;
+		}
+	}
+	if (!egl || frame->dmabuf.fd < 0) {
+		return -ENOTSUP;
+	}
+	egl_flush(egl);
+	*dmabuf = frame->dmabuf;
+	return 0;
 }
 
 /* The texture goes: what was to be read of it is what was read last. */
@@ -201,6 +226,7 @@ static void texture_frame_destroy(struct frame *base)
 	struct texture_frame *frame = to_texture_frame(base);
 
 	assert(list_is_empty(&frame->reads));
+	fd_close(&frame->dmabuf.fd);
 	list_remove(&frame->link);
 	frame_unref(frame->shadow);
 	free(frame);
@@ -211,7 +237,7 @@ static const struct frame_ops texture_frame_ops = {
 	.end_read = texture_end_read,
 	.start_read = texture_start_read,
 	.stop_read = texture_stop_read,
-	.get_dmabuf = frame_no_dmabuf,
+	.get_dmabuf = texture_get_dmabuf,
 	.destroy = texture_frame_destroy,
 };
 
@@ -256,17 +282,18 @@ static int texture_detach_backing(struct render_resource *base, uint64_t token)
 	return 0;
 }
 
-/* What the reader must know of the texture, if there is one. */
+/* Asks the library what the texture is in GL. */
 static void describe(struct texture_frame *frame)
 {
 	struct virgl_renderer_resource_info info;
 
-	if (frame->texture->device->virgl->reader &&
-		library_of(frame->texture)
-				->resource_get_info((int)frame->texture->info.id, &info) == 0) {
+	if (library_of(frame->texture)->resource_get_info((int)frame->texture->info.id, &info) ==
+		0) {
 		frame->gl_name = info.tex_id;
 		frame->upside_down = info.flags & RESOURCE_Y_0_TOP;
 	}
+	frame->can_be_read_aside = frame->gl_name && frame->texture->device->virgl->reader;
+	frame->dmabuf.fd = -1;
 }
 
 static struct frame *texture_get_frame(

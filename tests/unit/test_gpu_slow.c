@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "display/vmm/protocol.h"
 #include "display/vmm/vmm.h"
+#include "frontend/display.h"
 #include "support/fake_3d.h"
 
 enum {
@@ -266,6 +267,115 @@ static void another_display_meanwhile_is_shown_all(void **state)
 	close(former);
 }
 
+/* Buffers that the VMM shows as they are, with its display as the tests have it. */
+
+static struct fe_display viewer;
+
+static void open_viewer(struct test *test, uint64_t offered, bool allowed)
+{
+	const struct vmm_config config = { .dmabuf = allowed };
+
+	fe_display_init(&viewer);
+	viewer.protocol_features = offered;
+	gpu_device_set_display(test->fixture->device,
+		vmm_display_create(test->loop, fe_display_open(&viewer), &config));
+	for (int i = 0; i < 4; i++) {
+		loop_run_once(test->loop, false);
+		fe_display_serve(&viewer);
+	}
+}
+
+static void exchange(struct test *test)
+{
+	for (int i = 0; i < 4; i++) {
+		loop_run_once(test->loop, false);
+		fe_display_serve(&viewer);
+	}
+	loop_run_once(test->loop, false);
+	if (viewer.violations) {
+		fail_msg("%s", viewer.violation);
+	}
+}
+
+/* A texture on scanout 0 whose frame has a buffer, each pixel with its place in it. */
+static void show_buffer(struct test *test)
+{
+	make_texture(test, TEXTURE);
+	assert_int_equal(set_scanout(test->fixture, 1, TEXTURE, 0, 0, SIZE, SIZE), OK);
+	for (uint32_t i = 0; i < SIZE * SIZE; i++) {
+		memcpy(test->fake->last_frame->pixels + i * 4, &i, 4);
+	}
+	slow_frame_export(test->fake->last_frame);
+	assert_int_equal(set_scanout(test->fixture, 1, 0, 0, 0, 0, 0), OK);
+	assert_int_equal(set_scanout(test->fixture, 0, TEXTURE, 10, 20, 80, 70), OK);
+}
+
+static void a_buffer_is_shown_without_reading_it(void **state)
+{
+	struct test *test = *state;
+	const struct slow_frame *frame;
+	struct ticket *ticket;
+
+	open_viewer(test, 3, true);
+	show_buffer(test);
+	frame = test->fake->last_frame;
+	ticket = submit_flush(test, TEXTURE);
+	assert_int_equal(ticket->completions, 0);
+	exchange(test);
+	assert_int_equal(answer_of(ticket), OK);
+	assert_int_equal(viewer.outputs[0].drawings, 1);
+	assert_int_equal(viewer.outputs[0].updates, 0);
+	assert_int_equal(viewer.outputs[0].width, 80);
+	assert_int_equal(fe_display_pixel(&viewer, 0, 0, 0), 20 * SIZE + 10);
+	assert_int_equal(fe_display_pixel(&viewer, 0, 79, 69), 89 * SIZE + 89);
+	assert_int_equal(frame->pending + frame->waits + frame->open, 0);
+
+	/* Its end, while the viewer has not drawn yet. */
+	ticket = submit_flush(test, TEXTURE);
+	assert_int_equal(unref(test->fixture, TEXTURE), OK);
+	exchange(test);
+	assert_int_equal(answer_of(ticket), OK);
+	assert_false(viewer.outputs[0].enabled);
+	fe_display_finish(&viewer);
+}
+
+static void a_buffer_is_read_for_who_did_not_ask(void **state)
+{
+	struct test *test = *state;
+	struct ticket *ticket;
+
+	open_viewer(test, 1, true);
+	show_buffer(test);
+	ticket = submit_flush(test, TEXTURE);
+	exchange(test);
+	slow_frame_end(test->fake->last_frame, 0);
+	exchange(test);
+	assert_int_equal(answer_of(ticket), OK);
+	assert_int_equal(viewer.outputs[0].updates, 1);
+	assert_int_equal(fe_display_pixel(&viewer, 0, 79, 69), 89 * SIZE + 89);
+	assert_int_equal(viewer.received[VMM_DMABUF_SCANOUT2], 0);
+	fe_display_finish(&viewer);
+}
+
+static void a_reset_ends_what_the_viewer_owes(void **state)
+{
+	struct test *test = *state;
+	struct ticket *ticket;
+
+	open_viewer(test, 3, true);
+	show_buffer(test);
+	viewer.silent = 1u << VMM_DMABUF_UPDATE;
+	ticket = submit_flush(test, TEXTURE);
+	exchange(test);
+	assert_int_equal(viewer.outputs[0].drawings, 1);
+	assert_int_equal(ticket->completions, 0);
+	gpu_device_reset(test->fixture->device);
+	assert_int_equal(answer_of(ticket), ERR_UNSPEC);
+	exchange(test);
+	assert_false(viewer.outputs[0].enabled);
+	fe_display_finish(&viewer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -279,6 +389,9 @@ int main(void)
 		TEST(a_vm_that_leaves_meanwhile_gives_the_read_up),
 		TEST(a_stop_meanwhile_keeps_the_flush),
 		TEST(another_display_meanwhile_is_shown_all),
+		TEST(a_buffer_is_shown_without_reading_it),
+		TEST(a_buffer_is_read_for_who_did_not_ask),
+		TEST(a_reset_ends_what_the_viewer_owes),
 	};
 
 	return cmocka_run_group_tests_name("gpu_slow", tests, NULL, NULL);

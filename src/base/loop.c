@@ -53,6 +53,12 @@ struct loop_idle {
 	void *data;
 };
 
+struct loop_waker {
+	uv_async_t uv;
+	loop_fn callback;
+	void *data;
+};
+
 struct loop_deferred {
 	struct list link; // on no list: not scheduled
 	struct loop *loop;
@@ -352,6 +358,40 @@ void loop_remove_deferred(struct loop_deferred *deferred)
 	if (deferred) {
 		list_remove(&deferred->link);
 		free(deferred);
+	}
+}
+
+static void handle_wake(uv_async_t *handle)
+{
+	struct loop_waker *waker = handle->data;
+
+	waker->callback(waker->data);
+}
+
+struct loop_waker *loop_add_waker(struct loop *loop, loop_fn callback, void *data)
+{
+	struct loop_waker *waker = calloc(1, sizeof(*waker));
+	int error = waker ? uv_async_init(&loop->uv, &waker->uv, handle_wake) : UV_ENOMEM;
+
+	if (error) {
+		free(waker);
+		return log_failure("cannot make a waker", error);
+	}
+	waker->uv.data = waker;
+	waker->callback = callback;
+	waker->data = data;
+	return waker;
+}
+
+void loop_wake(struct loop_waker *waker)
+{
+	uv_async_send(&waker->uv);
+}
+
+void loop_remove_waker(struct loop_waker *waker)
+{
+	if (waker) {
+		remove_handle((uv_handle_t *)&waker->uv);
 	}
 }
 

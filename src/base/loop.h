@@ -16,6 +16,7 @@ struct loop_fd;
 struct loop_timer;
 struct loop_signal;
 struct loop_idle;
+struct loop_waker;
 
 enum loop_events {
 	LOOP_READABLE = 1, // also at end of stream and on errors: read to find out
@@ -80,6 +81,14 @@ struct loop_deferred;
 struct loop_deferred *loop_add_deferred(struct loop *loop, loop_fn callback, void *data);
 void loop_deferred_schedule(struct loop_deferred *deferred);
 void loop_remove_deferred(struct loop_deferred *deferred); // NULL is fine
+
+/*
+ * How another thread speaks to the loop's: the callback runs on the loop's thread, once or more, after
+ * loop_wake was called any number of times. Returns NULL on failure (logged).
+ */
+struct loop_waker *loop_add_waker(struct loop *loop, loop_fn callback, void *data);
+void loop_wake(struct loop_waker *waker); // from any thread; not while it is being removed
+void loop_remove_waker(struct loop_waker *waker); // NULL is fine
 
 /* Does work wait for the end of this turn? */
 bool loop_has_deferred(const struct loop *loop);

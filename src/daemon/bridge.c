@@ -450,7 +450,8 @@ static int handle_set_config(void *device, uint32_t offset, const uint8_t *bytes
 static void handle_set_gpu_socket(void *device, int socket)
 {
 	struct bridge *bridge = device;
-	struct display *display = vmm_display_create(bridge->loop, socket);
+	const struct vmm_config config = { .dmabuf = bridge->config.dmabuf };
+	struct display *display = vmm_display_create(bridge->loop, socket, &config);
 
 	if (!display) {
 		return;

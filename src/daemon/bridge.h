@@ -27,6 +27,7 @@ struct bridge_config {
 	uint32_t outputs; // of the own display, 1 to DISPLAY_OUTPUT_MAX
 	uint32_t width; // of each, pixels
 	uint32_t height;
+	bool dmabuf; // the VMM's display may be given buffers of the GPU
 	struct virgl *virgl; // OpenGL for the guest, borrowed; NULL: a 2D device
 };
 

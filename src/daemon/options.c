@@ -287,6 +287,14 @@ static int parse_allow_software(
 	return 0;
 }
 
+static int parse_dmabuf(struct options *options, const char *value, struct parse_error *error)
+{
+	(void)value;
+	(void)error;
+	options->bridge.dmabuf = true;
+	return 0;
+}
+
 static int parse_name(struct options *options, const char *value, struct parse_error *error)
 {
 	size_t len = strlen(value);
@@ -412,6 +420,10 @@ static const struct option_spec option_specs[] = {
 		"system's)",
 		parse_egl_library },
 	{ "gl-library", "PATH", "the libGL to load (the system's)", parse_gl_library },
+	{ "dmabuf", NULL,
+		"let the VMM show buffers of the GPU without a copy: its display\n"
+		"must be able to (QEMU's with gl=on)",
+		parse_dmabuf },
 	{ "poll-us", "N",
 		"look for more work for N microseconds after the last request\n"
 		"before sleeping (0)",
@@ -557,6 +569,11 @@ static int check_together(const struct options *options, int argc, char **argv, 
 		strcmp(options->socket_path, options->control_path) == 0) {
 		snprintf(error, OPTIONS_ERROR_SIZE,
 			"--socket-path and --control name the same file: give two");
+		return -EINVAL;
+	}
+	if (options->bridge.dmabuf && !options->virgl) {
+		snprintf(error, OPTIONS_ERROR_SIZE,
+			"--dmabuf has no use for a 2D device: add --capset=virgl, or leave it out");
 		return -EINVAL;
 	}
 	return check_gl(options, error);

@@ -117,49 +117,55 @@ static int composite(pixman_op_t op, const struct pixels *from, const struct pix
 }
 
 static void copy_rows(
-	const struct frame_view *view, const struct rect *rect, uint8_t *to, size_t stride)
+	const struct frame_view *view, uint32_t width, uint32_t height, uint8_t *to, size_t stride)
 {
-	size_t len = (size_t)rect->width * FRAME_PIXEL_SIZE;
+	size_t len = (size_t)width * FRAME_PIXEL_SIZE;
 
 	if (len == stride && len == view->stride) {
-		memcpy(to, view->pixels, len * rect->height);
+		memcpy(to, view->pixels, len * height);
 		return;
 	}
-	for (uint32_t y = 0; y < rect->height; y++) {
+	for (uint32_t y = 0; y < height; y++) {
 		memcpy(to + y * stride, view->pixels + y * view->stride, len);
 	}
 }
 
-static struct pixels source_pixels(const struct frame *frame, const struct frame_view *view)
+static struct pixels source_pixels(uint32_t format, const struct frame_view *view)
 {
 	return (struct pixels){
-		.format = pixman_format(frame->format),
+		.format = pixman_format(format),
 		/* pixman has one type of image; a source is only read. */
 		.first = (uint8_t *)(uintptr_t)view->pixels,
 		.stride = view->stride,
 	};
 }
 
+int frame_convert_view(uint32_t format, const struct frame_view *view, uint32_t width,
+	uint32_t height, uint32_t to_format, uint8_t *to, size_t stride)
+{
+	const struct pixels source = source_pixels(format, view);
+	const struct pixels target = { pixman_format(to_format), to, stride };
+
+	assert(frame_format_is_xrgb(to_format));
+	if (format == to_format ||
+		(to_format == DRM_FORMAT_XRGB8888 && frame_format_is_xrgb(format))) {
+		copy_rows(view, width, height, to, stride);
+		return 0;
+	}
+	return composite(PIXMAN_OP_SRC, &source, &target, width, height);
+}
+
 int frame_convert(struct frame *frame, const struct rect *rect, uint32_t to_format, uint8_t *to,
 	size_t stride)
 {
-	const struct pixels target = { pixman_format(to_format), to, stride };
-	struct pixels source;
 	struct frame_view view;
-	int result;
+	int result = frame_begin_read(frame, rect, &view);
 
-	assert(frame_format_is_xrgb(to_format));
-	result = frame_begin_read(frame, rect, &view);
 	if (result < 0) {
 		return result;
 	}
-	if (frame->format == to_format ||
-		(to_format == DRM_FORMAT_XRGB8888 && frame_format_is_xrgb(frame->format))) {
-		copy_rows(&view, rect, to, stride);
-	} else {
-		source = source_pixels(frame, &view);
-		result = composite(PIXMAN_OP_SRC, &source, &target, rect->width, rect->height);
-	}
+	result = frame_convert_view(
+		frame->format, &view, rect->width, rect->height, to_format, to, stride);
 	frame_end_read(frame);
 	return result;
 }
@@ -204,7 +210,7 @@ void frame_blend(uint8_t *pixels, uint32_t width, uint32_t height, size_t stride
 		return;
 	}
 	target.first = pixels + at.y * stride + (size_t)at.x * FRAME_PIXEL_SIZE;
-	source = source_pixels(over, &view);
+	source = source_pixels(over->format, &view);
 	/* Without memory the cursor is missing in the picture, which stays right otherwise. */
 	composite(PIXMAN_OP_OVER, &source, &target, at.width, at.height);
 	frame_end_read(over);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "base/rect.h"
 
 struct frame_ops;
@@ -39,6 +40,48 @@ void frame_unref(struct frame *frame); // NULL is fine
 int frame_begin_read(struct frame *frame, const struct rect *rect, struct frame_view *view);
 void frame_end_read(struct frame *frame);
 
+/* Returned by what ends later. */
+#define FRAME_PENDING 1
+
+/* A read that need not be over at once, as of pixels in a GPU. Embedded by who reads. */
+struct frame_read {
+	/* It is ready (0), or over (-errno). Never from within frame_read_start or frame_read_stop. */
+	void (*ready)(struct frame_read *read, int result);
+	struct frame *frame; // borrowed; NULL: not begun, or over
+	struct rect rect;
+	struct frame_view view; // holds while it is ready
+	bool pending;
+	struct list link; // for who makes the frame
+	void *maker_data;
+};
+
+/* May reading it take time? Then frame_begin_read waits, and frame_read_start does not. */
+bool frame_is_slow(const struct frame *frame);
+
+/*
+ * As frame_begin_read, with the pixels of now or later, and does not wait. Returns 0: read->view holds;
+ * FRAME_PENDING: read->ready follows; or -errno. read->ready must be set. frame_read_stop ends it.
+ */
+int frame_read_start(struct frame_read *read, struct frame *frame, const struct rect *rect);
+
+/* Ends the read, or gives it up when it is pending: ready does not come then. Fine when it is over. */
+void frame_read_stop(struct frame_read *read);
+
+/* Where a frame's pixels lie in a GPU: one buffer, from its first byte on. */
+struct frame_dmabuf {
+	int fd; // a dma-buf, of the frame's; holds as long as the frame
+	uint32_t stride; // bytes
+	uint32_t format; // DRM_FORMAT_*
+	uint64_t modifier; // DRM_FORMAT_MOD_*
+	bool upside_down; // its first row is the picture's last
+};
+
+/*
+ * The frame's buffer, for a display that shows it without a copy. Asked for anew for each picture: what
+ * has been drawn goes to the GPU then. Returns 0, or -ENOTSUP: it has none.
+ */
+int frame_get_dmabuf(struct frame *frame, struct frame_dmabuf *dmabuf);
+
 /*
  * A frame in private memory, all zero. *pixels is where its maker writes; it and *stride (bytes, width *
  * 4) hold as long as the frame. Returns NULL when there is no memory.
@@ -64,6 +107,10 @@ bool frame_format_is_xrgb(uint32_t format);
  */
 int frame_convert(struct frame *frame, const struct rect *rect, uint32_t to_format, uint8_t *to,
 	size_t stride);
+
+/* The same for pixels that have been read: width x height from the view's first pixel on. Returns 0 or -ENOMEM. */
+int frame_convert_view(uint32_t format, const struct frame_view *view, uint32_t width,
+	uint32_t height, uint32_t to_format, uint8_t *to, size_t stride);
 
 /* Draws `over` (ARGB, premultiplied) onto XRGB pixels at x, y, clipped. For screenshots. */
 void frame_blend(uint8_t *pixels, uint32_t width, uint32_t height, size_t stride,

@@ -52,6 +52,9 @@ static void private_destroy(struct frame *base)
 static const struct frame_ops private_ops = {
 	.begin_read = private_begin_read,
 	.end_read = private_end_read,
+	.start_read = frame_start_at_once,
+	.stop_read = frame_stop_at_once,
+	.get_dmabuf = frame_no_dmabuf,
 	.destroy = private_destroy,
 };
 

@@ -66,8 +66,12 @@ void fe_display_init(struct fe_display *display)
 {
 	*display = (struct fe_display){
 		.socket = -1,
+		.passed_fd = -1,
 		.protocol_features = (1u << VMM_PROTOCOL_F_EDID) | (1u << VMM_PROTOCOL_F_DMABUF2),
 	};
+	for (size_t i = 0; i < FE_DISPLAY_OUTPUTS; i++) {
+		display->outputs[i].buffer_fd = -1;
+	}
 	fe_display_set_outputs(display, 1, 1024, 768);
 	fill_edid(&display->edid);
 }
@@ -75,6 +79,7 @@ void fe_display_init(struct fe_display *display)
 void fe_display_close(struct fe_display *display)
 {
 	fd_close(&display->socket);
+	fd_close(&display->passed_fd);
 	display->header_got = 0;
 	display->payload_got = 0;
 	display->late_count = 0;
@@ -87,6 +92,7 @@ void fe_display_finish(struct fe_display *display)
 	for (size_t i = 0; i < FE_DISPLAY_OUTPUTS; i++) {
 		free(display->outputs[i].pixels);
 		display->outputs[i].pixels = NULL;
+		fd_close(&display->outputs[i].buffer_fd);
 	}
 	free(display->payload);
 	display->payload = NULL;
@@ -153,6 +159,19 @@ static void answer(struct fe_display *display, const void *payload, uint32_t siz
 	}
 }
 
+static void resize(struct fe_display *display, struct fe_display_output *output, uint32_t width,
+	uint32_t height)
+{
+	free(output->pixels);
+	output->pixels = NULL;
+	output->width = width;
+	output->height = height;
+	output->enabled = width > 0 && height > 0;
+	if (output->enabled && !display->discard) {
+		output->pixels = calloc((size_t)width * height, sizeof(uint32_t));
+	}
+}
+
 static void handle_scanout(struct fe_display *display)
 {
 	struct vmm_scanout scanout;
@@ -164,15 +183,50 @@ static void handle_scanout(struct fe_display *display)
 	}
 	struct fe_display_output *output = &display->outputs[scanout.output];
 
-	free(output->pixels);
-	output->pixels = NULL;
-	output->width = scanout.width;
-	output->height = scanout.height;
-	output->enabled = scanout.width > 0 && scanout.height > 0;
+	fd_close(&output->buffer_fd);
+	resize(display, output, scanout.width, scanout.height);
 	output->scanouts++;
-	if (output->enabled && !display->discard) {
-		output->pixels = calloc((size_t)scanout.width * scanout.height, sizeof(uint32_t));
+}
+
+static const char *find_buffer_fault(
+	const struct fe_display *display, const struct vmm_dmabuf_scanout *buffer)
+{
+	const struct rect part = { buffer->x, buffer->y, buffer->width, buffer->height };
+
+	if (buffer->output >= FE_DISPLAY_OUTPUTS) {
+		return "no such output";
 	}
+	if (!(display->accepted_features >> VMM_PROTOCOL_F_DMABUF2 & 1)) {
+		return "DMABUF2 was not accepted";
+	}
+	if (display->passed_fd >= 0 &&
+		(rect_is_empty(&part) ||
+			!rect_within(&part, buffer->fd_width, buffer->fd_height))) {
+		return "part not within the buffer";
+	}
+	return NULL;
+}
+
+/* Nothing is drawn before the next DMABUF_UPDATE. */
+static void handle_buffer(struct fe_display *display)
+{
+	struct vmm_dmabuf_scanout buffer;
+
+	memcpy(&buffer, display->payload, sizeof(buffer));
+	const char *fault = find_buffer_fault(display, &buffer);
+
+	if (fault) {
+		blame(display, fault, VMM_DMABUF_SCANOUT2);
+		return;
+	}
+	struct fe_display_output *output = &display->outputs[buffer.output];
+	bool off = display->passed_fd < 0;
+
+	fd_close(&output->buffer_fd);
+	output->buffer_fd = display->passed_fd;
+	display->passed_fd = -1;
+	output->buffer = buffer;
+	resize(display, output, off ? 0 : buffer.width, off ? 0 : buffer.height);
 }
 
 static const char *find_update_fault(
@@ -207,6 +261,47 @@ static void draw(
 		memcpy(output->pixels + (size_t)(update->y + y) * output->width + update->x,
 			pixels + y * row, row);
 	}
+}
+
+/* From a buffer that can be read as a file, as the tests' are. */
+static void draw_buffer(struct fe_display_output *output, const struct vmm_update *update)
+{
+	const struct vmm_dmabuf_scanout *buffer = &output->buffer;
+	size_t row = (size_t)update->width * sizeof(uint32_t);
+
+	for (uint32_t y = update->y; y < update->y + update->height; y++) {
+		off_t at = (off_t)(buffer->y + y) * buffer->fd_stride +
+			(off_t)(buffer->x + update->x) * (off_t)sizeof(uint32_t);
+
+		if (pread(output->buffer_fd, output->pixels + (size_t)y * output->width + update->x,
+			    row, at) != (ssize_t)row) {
+			return; // it stays as it was
+		}
+	}
+}
+
+static void handle_drawing(struct fe_display *display)
+{
+	const struct fe_display_output *outputs = display->outputs;
+	struct vmm_update update;
+
+	memcpy(&update, display->payload, sizeof(update));
+	const struct rect rect = { update.x, update.y, update.width, update.height };
+
+	if (update.output >= FE_DISPLAY_OUTPUTS || outputs[update.output].buffer_fd < 0 ||
+		rect_is_empty(&rect) ||
+		!rect_within(&rect, outputs[update.output].width, outputs[update.output].height)) {
+		blame(display, "no such part of a buffer", VMM_DMABUF_UPDATE);
+		return;
+	}
+	struct fe_display_output *output = &display->outputs[update.output];
+
+	if (output->pixels && !display->discard) {
+		draw_buffer(output, &update);
+	}
+	output->drawings++;
+	output->last = update;
+	answer(display, NULL, 0);
 }
 
 static void handle_update(struct fe_display *display)
@@ -278,9 +373,9 @@ static bool size_is_right(const struct vmm_header *header)
 		[VMM_CURSOR_UPDATE] = sizeof(struct vmm_cursor_update),
 		[VMM_SCANOUT] = sizeof(struct vmm_scanout),
 		[VMM_DMABUF_SCANOUT] = 40,
-		[VMM_DMABUF_UPDATE] = 20,
+		[VMM_DMABUF_UPDATE] = sizeof(struct vmm_update),
 		[VMM_GET_EDID] = 4,
-		[VMM_DMABUF_SCANOUT2] = 48,
+		[VMM_DMABUF_SCANOUT2] = sizeof(struct vmm_dmabuf_scanout),
 	};
 
 	if (header->request == VMM_UPDATE) {
@@ -318,8 +413,11 @@ static void dispatch(struct fe_display *display)
 	case VMM_GET_EDID:
 		handle_get_edid(display);
 		break;
+	case VMM_DMABUF_SCANOUT2:
+		handle_buffer(display);
+		break;
 	case VMM_DMABUF_UPDATE:
-		answer(display, NULL, 0);
+		handle_drawing(display);
 		break;
 	default:
 		break;
@@ -393,14 +491,39 @@ static int fill(int socket, void *bytes, uint32_t *got, uint32_t want)
 	return 0;
 }
 
+/* The header, and the descriptor that comes with its first byte. */
+static int fill_header(struct fe_display *display)
+{
+	while (display->header_got < sizeof(display->header)) {
+		int fds[FD_MESSAGE_MAX];
+		size_t fd_count = 0;
+		bool too_many = false;
+		ssize_t count = fd_receive(display->socket,
+			(char *)&display->header + display->header_got,
+			sizeof(display->header) - display->header_got, fds, &fd_count, &too_many);
+
+		if (fd_count == 1 && display->header_got == 0) {
+			fd_close(&display->passed_fd);
+			display->passed_fd = fds[0];
+		} else if (fd_count > 0) {
+			fd_close_all(fds, fd_count);
+			blame(display, "a descriptor out of place", 0);
+		}
+		if (count <= 0) {
+			return count < 0 ? (int)count : -ECONNRESET;
+		}
+		display->header_got += (uint32_t)count;
+	}
+	return 0;
+}
+
 /* Goes on with the message; 0 when it was whole and has been handled. */
 static int read_message(struct fe_display *display)
 {
 	int error = 0;
 
 	if (display->header_got < sizeof(display->header)) {
-		error = fill(display->socket, &display->header, &display->header_got,
-			sizeof(display->header));
+		error = fill_header(display);
 		if (error < 0) {
 			return error;
 		}
@@ -415,6 +538,10 @@ static int read_message(struct fe_display *display)
 		return error;
 	}
 	handle(display);
+	if (display->passed_fd >= 0) {
+		fd_close(&display->passed_fd);
+		blame(display, "a descriptor that nothing asks for", display->header.request);
+	}
 	display->header_got = 0;
 	display->payload_got = 0;
 	return 0;

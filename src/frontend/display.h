@@ -33,6 +33,9 @@ struct fe_display_output {
 	uint64_t updates; // UPDATE messages that came whole
 	uint64_t updated_pixels;
 	struct vmm_update last;
+	struct vmm_dmabuf_scanout buffer; // the last DMABUF_SCANOUT2
+	int buffer_fd; // its descriptor, owned; -1: none
+	uint64_t drawings; // DMABUF_UPDATE messages; the pixels come from the buffer then
 };
 
 struct fe_display_cursor {
@@ -89,6 +92,7 @@ struct fe_display {
 	struct vmm_header header;
 	uint32_t header_got;
 	uint32_t payload_got;
+	int passed_fd; // that came with it, owned; -1: none
 	uint8_t *payload;
 	uint32_t capacity;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
 #include <drm_fourcc.h>
+#include <errno.h>
 #include <linux/virtio_gpu.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include "base/loop.h"
 #include "display/vmm/vmm_impl.h"
 #include "fuzz/input.h"
+#include "support/slow_frame.h"
 
 /*
  * The VMM's display between a device and a front end that both do anything: a script of display calls,
@@ -21,6 +23,7 @@
 
 #define OUTPUTS 2
 #define FRAMES  4
+#define SLOW    3 // this one takes time to be read
 #define STEPS   400
 
 struct viewer_output {
@@ -85,6 +88,14 @@ static const struct display_listener_ops listener = {
 };
 
 /* Pixels that are the same in every format: all four bytes are equal. */
+static struct frame *paint(struct frame *frame, uint8_t *pixels, uint32_t seed)
+{
+	for (uint32_t i = 0; i < frame->width * frame->height; i++) {
+		memset(pixels + (size_t)i * 4, (int)(i * 7 + seed * 85), 4);
+	}
+	return frame;
+}
+
 static struct frame *make_frame(uint32_t width, uint32_t height, uint32_t format, uint32_t seed)
 {
 	uint8_t *pixels;
@@ -92,10 +103,14 @@ static struct frame *make_frame(uint32_t width, uint32_t height, uint32_t format
 	struct frame *frame = frame_create_private(width, height, format, &pixels, &stride);
 
 	assert(frame);
-	for (uint32_t i = 0; i < width * height; i++) {
-		memset(pixels + (size_t)i * 4, (int)(i * 7 + seed * 85), 4);
-	}
-	return frame;
+	return paint(frame, pixels, seed);
+}
+
+static struct frame *make_slow(uint32_t width, uint32_t height, uint32_t format, uint32_t seed)
+{
+	struct slow_frame *slow = slow_frame_create(width, height, format);
+
+	return paint(&slow->base, slow->pixels, seed);
 }
 
 static void check_update(struct world *world, const struct vmm_header *header)
@@ -347,6 +362,18 @@ static void pass_time(struct world *world, uint8_t which)
 	}
 }
 
+/* The oldest read of the frame that takes time ends. */
+static bool end_read(int result)
+{
+	struct slow_frame *slow = slow_frame_of(frames[SLOW]);
+
+	if (!slow->pending) {
+		return false;
+	}
+	slow_frame_end(slow, result);
+	return true;
+}
+
 static void step(struct world *world, struct input *input)
 {
 	uint8_t what = input_u8(input);
@@ -391,6 +418,7 @@ static void step(struct world *world, struct input *input)
 		pass_time(world, what >> 4);
 		break;
 	default:
+		end_read(what & 0x10 ? -EIO : 0);
 		if (what == 0xff && world->socket >= 0) {
 			close(world->socket);
 			world->socket = -1;
@@ -401,7 +429,7 @@ static void step(struct world *world, struct input *input)
 static void drain(struct world *world)
 {
 	turn(world);
-	while (view(world, SIZE_MAX) > 0) {
+	while (view(world, SIZE_MAX) > 0 || end_read(0)) {
 		turn(world);
 	}
 }
@@ -459,7 +487,7 @@ static void start(struct world *world, bool small)
 	world->loop = loop_create();
 	assert(world->loop && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
 	world->socket = ends[0];
-	world->display = vmm_display_create(world->loop, ends[1]);
+	world->display = vmm_display_create(world->loop, ends[1], &(struct vmm_config){ 0 });
 	assert(world->display);
 	if (small) {
 		setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
@@ -497,7 +525,7 @@ int LLVMFuzzerInitialize(int *count, char ***words)
 	frames[0] = make_frame(64, 64, DRM_FORMAT_ARGB8888, 0);
 	frames[1] = make_frame(200, 130, DRM_FORMAT_XRGB8888, 1);
 	frames[2] = make_frame(200, 130, DRM_FORMAT_BGRX8888, 2);
-	frames[3] = make_frame(301, 250, DRM_FORMAT_RGBA8888, 3);
+	frames[SLOW] = make_slow(301, 250, DRM_FORMAT_RGBA8888, 3);
 	return 0;
 }
 

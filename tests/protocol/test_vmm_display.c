@@ -15,14 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "display/vmm/protocol.h"
 #include "display/vmm/vmm.h"
-#include "frame/frame_impl.h"
+#include "support/slow_frame.h"
 
 /* The other end of the vhost-user-gpu socket, by hand. */
 
@@ -30,12 +32,16 @@
 
 struct peer {
 	struct loop *loop;
+	struct vmm_config config;
 	struct display *display;
 	int socket;
 	int display_socket; // the display's own end: only to make its buffer small
 	uint8_t *bytes; // received and not yet looked at
 	size_t size;
 	size_t capacity;
+	int fds[FD_MESSAGE_MAX]; // received and not yet looked at
+	size_t fd_count;
+	size_t fd_at; // of the bytes, where the last one came
 
 	uint64_t done[TOKENS_MAX];
 	size_t done_count;
@@ -146,6 +152,8 @@ static void wait_ms(struct peer *peer, uint32_t milliseconds)
 /* Reads at most max bytes of what is there. */
 static size_t read_some(struct peer *peer, size_t max)
 {
+	size_t fds = peer->fd_count;
+	bool too_many = false;
 	ssize_t count;
 
 	if (peer->capacity - peer->size < max) {
@@ -153,9 +161,15 @@ static size_t read_some(struct peer *peer, size_t max)
 		peer->bytes = realloc(peer->bytes, peer->capacity);
 		assert_non_null(peer->bytes);
 	}
-	count = recv(peer->socket, peer->bytes + peer->size, max, MSG_DONTWAIT);
+	count = fd_receive(
+		peer->socket, peer->bytes + peer->size, max, peer->fds, &peer->fd_count, &too_many);
+	assert_false(too_many);
 	if (count <= 0) {
 		return 0;
+	}
+	if (peer->fd_count > fds) {
+		assert_int_equal(peer->fd_count, fds + 1); // one message, one descriptor
+		peer->fd_at = peer->size;
 	}
 	peer->size += (size_t)count;
 	return (size_t)count;
@@ -179,6 +193,7 @@ static void drop(struct peer *peer, size_t size)
 	assert_true(size <= peer->size);
 	memmove(peer->bytes, peer->bytes + size, peer->size - size);
 	peer->size -= size;
+	peer->fd_at -= size; // it may wrap: what lies before is not asked for
 }
 
 /* The next bytes are exactly these. */
@@ -282,8 +297,9 @@ static void start_on(struct peer *peer, int type)
 
 	assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
 	peer->socket = ends[0];
+	assert_int_equal(fd_set_nonblocking(peer->socket), 0);
 	peer->display_socket = ends[1];
-	peer->display = vmm_display_create(peer->loop, ends[1]);
+	peer->display = vmm_display_create(peer->loop, ends[1], &peer->config);
 	assert_non_null(peer->display);
 	display_set_listener(peer->display, &listener, peer);
 	peer->size = 0;
@@ -295,7 +311,7 @@ static void shake_hands(struct peer *peer)
 	expect_header(peer, VMM_GET_PROTOCOL_FEATURES, 0);
 	reply_features(peer, 3);
 	read_all(peer);
-	EXPECT(peer, VMM_SET_PROTOCOL_FEATURES, 1, 0);
+	EXPECT(peer, VMM_SET_PROTOCOL_FEATURES, peer->config.dmabuf ? 3 : 1, 0);
 	expect_nothing(peer);
 }
 
@@ -636,7 +652,8 @@ static void endless_end_read(struct frame *frame)
 	(void)frame;
 }
 
-static const struct frame_ops endless_ops = { endless_begin_read, endless_end_read, nothing };
+static const struct frame_ops endless_ops = { endless_begin_read, endless_end_read,
+	frame_start_at_once, frame_stop_at_once, frame_no_dmabuf, nothing };
 
 static void huge_update_is_split(void **state)
 {
@@ -1187,13 +1204,13 @@ static int failing_begin_read(struct frame *base, const struct rect *rect, struc
 	return 0;
 }
 
-static const struct frame_ops failing_ops = { failing_begin_read, nothing, nothing };
+static const struct frame_ops failing_ops = { failing_begin_read, nothing, frame_start_at_once,
+	frame_stop_at_once, frame_no_dmabuf, nothing };
 
 static void unreadable_pixels_break_nothing(void **state)
 {
 	struct peer *peer = *state;
 	struct failing_frame frame = { .pixels = malloc(300 * 400 * 4) };
-	const uint32_t rows = (256 << 10) / (300 * 4); // that fit into a stripe
 
 	memset(frame.pixels, 0xff, 300 * 400 * 4);
 	start(peer);
@@ -1207,22 +1224,413 @@ static void unreadable_pixels_break_nothing(void **state)
 	assert_true(is_done(peer, 2));
 	display_set_frame(peer->display, 0, NULL, NULL);
 
-	/* Half of a converted frame: its size was promised. */
+	/* Where they would be converted, too. */
 	frame_init(&frame.base, &failing_ops, 300, 400, DRM_FORMAT_BGRX8888);
-	frame.good_reads = 1;
 	show(peer, 0, &frame.base);
 	assert_int_equal(flush_all(peer, 0, &frame.base, 3), DISPLAY_PENDING);
 	read_all(peer);
 	EXPECT(peer, VMM_SCANOUT, 0, 0, 0);
 	EXPECT(peer, VMM_SCANOUT, 0, 300, 400);
-	expect_update(peer, 0, 0, 0, 300, 400);
-	assert_int_equal(peer->size, 300 * 400 * 4);
-	assert_int_equal(peer->bytes[300 * 4 * rows - 2], 0xff);
-	assert_int_equal(peer->bytes[300 * 4 * rows + 2], 0);
-	drop(peer, peer->size);
+	expect_nothing(peer);
 	assert_true(is_done(peer, 3));
 	finish(peer);
 	free(frame.pixels);
+}
+
+/* Frames that take time. */
+
+static struct slow_frame *make_slow(uint32_t width, uint32_t height, uint32_t format, uint32_t seed)
+{
+	struct slow_frame *slow = slow_frame_create(width, height, format);
+	struct picture picture = { .frame = &slow->base, .pixels = slow->pixels };
+
+	paint(&picture, seed);
+	return slow;
+}
+
+/* Large and small: neither waits for the pixels, nor does what comes after them. */
+static void slow_pixels_hold_nothing_up(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *slow = make_slow(200, 200, DRM_FORMAT_XRGB8888, 1);
+	struct picture quick = make_picture(64, 64, DRM_FORMAT_XRGB8888, 2);
+
+	start(peer);
+	show(peer, 0, &slow->base);
+	show(peer, 1, quick.frame);
+	assert_int_equal(flush_all(peer, 0, &slow->base, 1), DISPLAY_PENDING);
+	assert_int_equal(flush(peer, 0, 8, 9, 4, 5, 2), DISPLAY_PENDING);
+	assert_int_equal(flush_all(peer, 1, quick.frame, 3), 0);
+	read_all(peer);
+	EXPECT(peer, VMM_SCANOUT, 0, 200, 200);
+	EXPECT(peer, VMM_SCANOUT, 1, 64, 64);
+	expect_update(peer, 1, 0, 0, 64, 64);
+	expect_pixels(peer, 0, 0, 64, 64, 2);
+	expect_nothing(peer);
+	assert_int_equal(slow->pending, 2);
+	assert_int_equal(peer->done_count, 0);
+	slow_frame_end(slow, 0);
+	read_all(peer);
+	expect_update(peer, 0, 0, 0, 200, 200);
+	expect_pixels(peer, 0, 0, 200, 200, 1);
+	expect_nothing(peer);
+	assert_int_equal(peer->done_count, 1);
+	slow_frame_end(slow, 0);
+	read_all(peer);
+	expect_update(peer, 0, 8, 9, 4, 5);
+	expect_pixels(peer, 8, 9, 4, 5, 1);
+	expect_nothing(peer);
+	assert_true(is_done(peer, 1) && is_done(peer, 2));
+	assert_int_equal(slow->open + slow->waits, 0);
+	finish(peer);
+	frame_unref(&slow->base);
+	frame_unref(quick.frame);
+}
+
+static void slow_pixels_are_converted(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *slow = make_slow(300, 400, DRM_FORMAT_RGBX8888, 1);
+	const struct rect part = { 10, 20, 280, 370 };
+
+	start(peer);
+	display_set_frame(peer->display, 0, &slow->base, &part);
+	assert_int_equal(flush(peer, 0, 1, 2, 270, 360, 1), DISPLAY_PENDING);
+	slow_frame_end(slow, 0);
+	read_all(peer);
+	EXPECT(peer, VMM_SCANOUT, 0, 280, 370);
+	expect_update(peer, 0, 1, 2, 270, 360);
+	expect_pixels(peer, 11, 22, 270, 360, 1);
+	expect_nothing(peer);
+	assert_int_equal(slow->waits, 0);
+	finish(peer);
+	frame_unref(&slow->base);
+}
+
+/* A flip while they are read: the former frame's are given up, and owed by the next flush. */
+static void slow_pixels_of_a_former_frame_are_given_up(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *a = make_slow(100, 100, DRM_FORMAT_XRGB8888, 1);
+	struct slow_frame *b = make_slow(100, 100, DRM_FORMAT_XRGB8888, 2);
+
+	start(peer);
+	show(peer, 0, &a->base);
+	assert_int_equal(flush(peer, 0, 10, 10, 20, 20, 1), DISPLAY_PENDING);
+	show(peer, 0, &b->base);
+	assert_int_equal(a->pending, 0);
+	assert_int_equal(flush(peer, 0, 50, 10, 10, 20, 2), DISPLAY_PENDING);
+	turn(peer);
+	assert_true(is_done(peer, 1) && !is_done(peer, 2));
+	slow_frame_end(b, 0);
+	read_all(peer);
+	EXPECT(peer, VMM_SCANOUT, 0, 100, 100);
+	expect_update(peer, 0, 10, 10, 50, 20);
+	expect_pixels(peer, 10, 10, 50, 20, 2);
+	expect_nothing(peer);
+	assert_true(is_done(peer, 2));
+	finish(peer);
+	frame_unref(&a->base);
+	frame_unref(&b->base);
+}
+
+static void slow_pixels_that_fail_are_left_out(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *slow = make_slow(100, 100, DRM_FORMAT_XRGB8888, 1);
+
+	start(peer);
+	show(peer, 0, &slow->base);
+	assert_int_equal(flush_all(peer, 0, &slow->base, 1), DISPLAY_PENDING);
+	slow_frame_end(slow, -EIO);
+	slow->failure = -EIO;
+	assert_int_equal(flush_all(peer, 0, &slow->base, 2), 0);
+	assert_int_equal(flush_all(peer, 0, &slow->base, 3), DISPLAY_PENDING);
+	slow_frame_end(slow, 0);
+	read_all(peer);
+	EXPECT(peer, VMM_SCANOUT, 0, 100, 100);
+	expect_update(peer, 0, 0, 0, 100, 100);
+	expect_pixels(peer, 0, 0, 100, 100, 1);
+	expect_nothing(peer);
+	assert_true(is_done(peer, 1) && is_done(peer, 3));
+	finish(peer);
+	frame_unref(&slow->base);
+}
+
+/* What is being read when the viewer stops, goes, or the display is destroyed, is given up. */
+static void slow_pixels_are_given_up_with_the_viewer(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *slow = make_slow(100, 100, DRM_FORMAT_XRGB8888, 1);
+	struct picture picture = make_picture(400, 300, DRM_FORMAT_XRGB8888, 2);
+
+	start(peer);
+	make_small(peer);
+	show(peer, 1, &slow->base);
+	assert_int_equal(flush_all(peer, 1, &slow->base, 1), DISPLAY_PENDING);
+	show(peer, 0, picture.frame);
+	assert_int_equal(flush_all(peer, 0, picture.frame, 2), DISPLAY_PENDING);
+	wait_ms(peer, 250);
+	assert_int_equal(slow->pending, 0);
+	assert_true(is_done(peer, 1) && is_done(peer, 2));
+	read_all(peer); // it reads again: what is owed is asked for
+	assert_int_equal(slow->pending, 1);
+	close(peer->socket);
+	turn(peer);
+	assert_int_equal(slow->pending, 0);
+	assert_int_equal(peer->lost, 1);
+	display_destroy(peer->display);
+
+	start(peer);
+	show(peer, 1, &slow->base);
+	assert_int_equal(flush_all(peer, 1, &slow->base, 5), DISPLAY_PENDING);
+	finish(peer);
+	assert_int_equal(slow->pending, 0);
+	assert_true(is_done(peer, 5));
+	frame_unref(&slow->base);
+	frame_unref(picture.frame);
+}
+
+/* Buffers. */
+
+static struct slow_frame *make_buffer(uint32_t width, uint32_t height)
+{
+	struct slow_frame *slow = make_slow(width, height, DRM_FORMAT_XRGB8888, 1);
+
+	slow_frame_export(slow);
+	return slow;
+}
+
+/* The next message shows the part of the frame's buffer, which came with its first byte. */
+static void expect_buffer(
+	struct peer *peer, uint32_t output, const struct slow_frame *frame, const struct rect *part)
+{
+	const struct frame_dmabuf *dmabuf = &frame->dmabuf;
+	struct stat sent, got;
+
+	assert_int_equal(peer->fd_count, 1);
+	assert_int_equal(peer->fd_at, 0);
+	assert_int_equal(fstat(dmabuf->fd, &sent), 0);
+	assert_int_equal(fstat(peer->fds[0], &got), 0);
+	assert_int_equal(sent.st_ino, got.st_ino);
+	assert_int_not_equal(peer->fds[0], dmabuf->fd);
+	fd_close(&peer->fds[0]);
+	peer->fd_count = 0;
+	EXPECT(peer, VMM_DMABUF_SCANOUT2, output, part->x, part->y, part->width, part->height,
+		frame->base.width, frame->base.height, dmabuf->stride, dmabuf->upside_down,
+		dmabuf->format, (uint32_t)dmabuf->modifier, (uint32_t)(dmabuf->modifier >> 32));
+}
+
+static void reply_drawn(struct peer *peer)
+{
+	reply(peer, VMM_DMABUF_UPDATE, "", 0);
+}
+
+static void start_with_buffers(struct peer *peer)
+{
+	peer->config.dmabuf = true;
+	start(peer);
+}
+
+/* Neither where we were not told that its display can, nor where the VMM does not offer it. */
+static void buffers_are_not_sent_unasked(void **state)
+{
+	static const struct {
+		bool allowed;
+		uint32_t offered, accepted;
+	} cases[] = { { false, 3, 1 }, { false, 2, 0 }, { true, 1, 1 }, { true, 0, 0 } };
+	struct peer *peer = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct slow_frame *slow = make_buffer(100, 100);
+
+		peer->config.dmabuf = cases[i].allowed;
+		start_on(peer, SOCK_STREAM);
+		read_all(peer);
+		expect_header(peer, VMM_GET_PROTOCOL_FEATURES, 0);
+		reply_features(peer, cases[i].offered);
+		read_all(peer);
+		EXPECT(peer, VMM_SET_PROTOCOL_FEATURES, cases[i].accepted, 0);
+		show(peer, 0, &slow->base);
+		assert_int_equal(flush_all(peer, 0, &slow->base, 1), DISPLAY_PENDING);
+		slow_frame_end(slow, 0);
+		read_all(peer);
+		EXPECT(peer, VMM_SCANOUT, 0, 100, 100);
+		expect_update(peer, 0, 0, 0, 100, 100);
+		expect_pixels(peer, 0, 0, 100, 100, 1);
+		expect_nothing(peer);
+		assert_int_equal(peer->fd_count + slow->pictures, 0);
+		finish(peer);
+		frame_unref(&slow->base);
+	}
+}
+
+static void buffers_are_exact(void **state)
+{
+	static const struct rect part = { 1, 2, 90, 80 };
+	const struct display_cursor hidden = { NULL, 1, 2, 0, 0 };
+	struct peer *peer = *state;
+	struct slow_frame *a = make_buffer(100, 100), *b = make_buffer(100, 100);
+
+	start_with_buffers(peer);
+	b->dmabuf.upside_down = true;
+	display_set_frame(peer->display, 2, &a->base, &part);
+	assert_int_equal(flush(peer, 2, 3, 4, 5, 6, 1), DISPLAY_PENDING);
+	read_all(peer);
+	expect_buffer(peer, 2, a, &part);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 2, 3, 4, 5, 6);
+	expect_nothing(peer);
+	assert_int_equal(a->pictures, 2); // what was drawn before the flush must be in it
+	assert_int_equal(peer->done_count, 0);
+	reply_drawn(peer);
+	turn(peer);
+	assert_true(is_done(peer, 1));
+
+	/* A flip, with messages before it: the descriptor comes with its own. */
+	display_set_cursor(peer->display, 2, &hidden);
+	display_set_frame(peer->display, 2, &b->base, &part);
+	assert_int_equal(flush(peer, 2, 0, 0, 90, 80, 2), DISPLAY_PENDING);
+	loop_run_once(peer->loop, false);
+	while (read_some(peer, 24) > 0 && peer->size < 24) {
+	}
+	EXPECT(peer, VMM_CURSOR_POS_HIDE, 2, 1, 2);
+	assert_int_equal(peer->fd_count, 0);
+	read_all(peer);
+	expect_buffer(peer, 2, b, &part);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 2, 0, 0, 90, 80);
+	expect_nothing(peer);
+
+	/* A flip before it was drawn: nobody waits, the reply comes all the same. */
+	display_set_frame(peer->display, 2, &a->base, &part);
+	turn(peer);
+	assert_true(is_done(peer, 2));
+	assert_int_equal(flush(peer, 2, 0, 0, 9, 8, 3), DISPLAY_PENDING);
+	reply_drawn(peer);
+	turn(peer);
+	assert_false(is_done(peer, 3));
+	reply_drawn(peer);
+	turn(peer);
+	assert_true(is_done(peer, 3));
+	read_all(peer);
+	expect_buffer(peer, 2, a, &part);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 2, 0, 0, 9, 8);
+	display_set_frame(peer->display, 2, NULL, NULL);
+	read_all(peer);
+	EXPECT(peer, VMM_DMABUF_SCANOUT2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	expect_nothing(peer);
+	assert_int_equal(peer->fd_count, 0);
+	assert_int_equal(a->pending + a->waits + b->pending + b->waits, 0);
+	assert_int_equal(vmm_display_stats(peer->display).dmabuf_updates, 3);
+	assert_int_equal(peer->lost, 0);
+	finish(peer);
+	frame_unref(&a->base);
+	frame_unref(&b->base);
+}
+
+/* Between frames with a buffer and frames without one nothing is missing. */
+static void buffers_and_pixels_take_turns(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *slow = make_buffer(64, 64);
+	struct picture picture = make_picture(64, 64, DRM_FORMAT_XRGB8888, 2);
+	const struct rect all = { 0, 0, 64, 64 };
+
+	start_with_buffers(peer);
+	show(peer, 0, picture.frame);
+	flush_all(peer, 0, picture.frame, 1);
+	read_all(peer);
+	EXPECT(peer, VMM_SCANOUT, 0, 64, 64);
+	expect_update(peer, 0, 0, 0, 64, 64);
+	drop(peer, 64 * 64 * 4);
+	show(peer, 0, &slow->base);
+	assert_int_equal(flush(peer, 0, 0, 0, 4, 4, 2), DISPLAY_PENDING);
+	read_all(peer);
+	expect_buffer(peer, 0, slow, &all);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 0, 0, 0, 4, 4);
+	show(peer, 0, picture.frame);
+	flush(peer, 0, 8, 8, 4, 4, 3);
+	read_all(peer);
+	EXPECT(peer, VMM_DMABUF_SCANOUT2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	EXPECT(peer, VMM_SCANOUT, 0, 64, 64);
+	expect_update(peer, 0, 0, 0, 64, 64); // all of it is new to the viewer
+	expect_pixels(peer, 0, 0, 64, 64, 2);
+	expect_nothing(peer);
+	finish(peer);
+	frame_unref(&slow->base);
+	frame_unref(picture.frame);
+}
+
+/* A viewer that does not draw does not stop the guest: it is sent what changed when it goes on. */
+static void a_viewer_that_does_not_draw_never_stops_the_guest(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *a = make_buffer(100, 100), *b = make_buffer(100, 100);
+	const struct rect all = { 0, 0, 100, 100 };
+
+	start_with_buffers(peer);
+	show(peer, 0, &a->base);
+	assert_int_equal(flush(peer, 0, 0, 0, 10, 10, 1), DISPLAY_PENDING);
+	wait_ms(peer, 250);
+	assert_true(is_done(peer, 1));
+	assert_int_equal(flush(peer, 0, 20, 0, 10, 10, 2), 0);
+	show(peer, 0, &b->base);
+	assert_int_equal(flush(peer, 0, 0, 30, 10, 10, 3), 0);
+	read_all(peer);
+	expect_buffer(peer, 0, a, &all);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 0, 0, 0, 10, 10);
+	expect_nothing(peer);
+	reply_drawn(peer);
+	read_all(peer);
+	expect_buffer(peer, 0, b, &all);
+	EXPECT(peer, VMM_DMABUF_UPDATE, 0, 0, 0, 30, 40);
+	assert_int_equal(flush(peer, 0, 0, 0, 1, 1, 4), DISPLAY_PENDING);
+	reply_drawn(peer);
+	reply_drawn(peer);
+	turn(peer);
+	assert_true(is_done(peer, 4));
+	assert_int_equal(peer->lost, 0);
+	finish(peer);
+	frame_unref(&a->base);
+	frame_unref(&b->base);
+}
+
+static int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir)) {
+		count++;
+	}
+	closedir(dir);
+	return count;
+}
+
+/* What was on its way is done, and no descriptor stays. */
+static void buffers_go_with_the_viewer(void **state)
+{
+	struct peer *peer = *state;
+	struct slow_frame *slow = make_buffer(100, 100);
+	int before = count_fds();
+
+	for (int round = 0; round < 2; round++) {
+		start_with_buffers(peer);
+		show(peer, 0, &slow->base);
+		assert_int_equal(flush_all(peer, 0, &slow->base, 1), DISPLAY_PENDING);
+		if (round) {
+			turn(peer); // it is on the wire
+		}
+		finish(peer);
+		assert_int_equal(peer->done_count, round + 1);
+		assert_int_equal(count_fds(), before);
+	}
+	start_with_buffers(peer);
+	reply_drawn(peer); // to nothing
+	turn(peer);
+	assert_int_equal(peer->lost, 1);
+	finish(peer);
+	frame_unref(&slow->base);
 }
 
 /* Questions. */
@@ -1644,26 +2052,14 @@ static void lost_display_may_be_destroyed_at_once(void **state)
 	frame_unref(picture.frame);
 }
 
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir)) {
-		count++;
-	}
-	closedir(dir);
-	return count;
-}
-
 static void sockets_are_taken(void **state)
 {
 	struct peer *peer = *state;
 	int before = count_fds();
 	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 
-	assert_null(vmm_display_create(peer->loop, file)); // regular files cannot be polled
+	assert_null(vmm_display_create(
+		peer->loop, file, &peer->config)); // regular files cannot be polled
 	for (int i = 0; i < 100; i++) {
 		start(peer);
 		finish(peer);
@@ -1700,6 +2096,16 @@ int main(void)
 		T(pause_ends_what_has_begun),
 		T(flushes_are_bounded),
 		T(unreadable_pixels_break_nothing),
+		T(slow_pixels_hold_nothing_up),
+		T(slow_pixels_are_converted),
+		T(slow_pixels_of_a_former_frame_are_given_up),
+		T(slow_pixels_that_fail_are_left_out),
+		T(slow_pixels_are_given_up_with_the_viewer),
+		T(buffers_are_not_sent_unasked),
+		T(buffers_are_exact),
+		T(buffers_and_pixels_take_turns),
+		T(a_viewer_that_does_not_draw_never_stops_the_guest),
+		T(buffers_go_with_the_viewer),
 		T(questions_are_answered),
 		T(questions_wait_their_turn),
 		T(missing_answer_is_timed_out),

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frame/frame.h"
-
 struct fake_context {
 	struct render_context base;
 };
@@ -65,12 +63,11 @@ static struct frame *texture_get_frame(
 	struct render_resource *base, const struct render_blob_layout *layout)
 {
 	const struct render_texture_info *info = &to_texture(base)->info;
-	uint8_t *pixels;
-	size_t stride;
+	struct slow_frame *frame = slow_frame_create(info->width, info->height, info->frame_format);
 
 	(void)layout;
-	return frame_create_private(
-		info->width, info->height, info->frame_format, &pixels, &stride);
+	to_fake(base->renderer)->last_frame = frame;
+	return &frame->base;
 }
 
 static int texture_destroy(struct render_resource *base, uint64_t token)

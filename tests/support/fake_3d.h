@@ -4,11 +4,12 @@
 
 /*
  * A renderer of contexts and textures that draws nothing: it remembers what it was asked for, ends fences
- * when it is told to, and can fail.
+ * and the reads of its frames when it is told to, and can fail.
  */
 
 #include "base/list.h"
 #include "render/render_impl.h"
+#include "support/slow_frame.h"
 
 enum {
 	FAKE_FENCES = 64,
@@ -29,6 +30,7 @@ struct fake_3d {
 	uint32_t last_capset; // of the last context
 	uint32_t uploads;
 	struct rect last_upload;
+	struct slow_frame *last_frame; // of any texture
 	uint64_t fences[FAKE_FENCES]; // tokens, oldest first
 	uint32_t fence_count;
 };

@@ -381,6 +381,9 @@ static void remote_frame_destroy(struct frame *base)
 static const struct frame_ops remote_frame_ops = {
 	.begin_read = remote_begin_read,
 	.end_read = remote_end_read,
+	.start_read = frame_start_at_once,
+	.stop_read = frame_stop_at_once,
+	.get_dmabuf = frame_no_dmabuf,
 	.destroy = remote_frame_destroy,
 };
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "frame/frame_impl.h"
+#include "support/slow_frame.h"
 
 static const uint8_t red = 0x11, green = 0x52, blue = 0x93, alpha = 0xd4;
 
@@ -232,7 +232,8 @@ static void count_destroy(struct frame *frame)
 	destroyed++;
 }
 
-static const struct frame_ops counting_ops = { no_read, no_end, count_destroy };
+static const struct frame_ops counting_ops = { no_read, no_end, frame_start_at_once,
+	frame_stop_at_once, frame_no_dmabuf, count_destroy };
 
 static void references_are_counted(void **state)
 {
@@ -315,6 +316,94 @@ static void blending_is_premultiplied(void **state)
 	frame_unref(over);
 }
 
+static int ready_result; // of the last read that became ready; 1: none did
+static struct slow_frame *slow;
+
+static void handle_ready(struct frame_read *read, int result)
+{
+	assert_int_equal(read->frame != NULL, result == 0);
+	ready_result = result;
+}
+
+static int setup_slow(void **state)
+{
+	(void)state;
+	slow = slow_frame_create(8, 8, DRM_FORMAT_XRGB8888);
+	ready_result = 1;
+	return 0;
+}
+
+static int teardown_slow(void **state)
+{
+	(void)state;
+	frame_unref(&slow->base); // asserts that no read is left
+	return 0;
+}
+
+static void a_quick_frame_is_read_at_once(void **state)
+{
+	const struct rect rect = { 1, 2, 3, 4 };
+	struct frame_read read = { .ready = handle_ready };
+	uint8_t *pixels;
+	size_t stride;
+	struct frame *frame = frame_create_private(8, 8, DRM_FORMAT_XRGB8888, &pixels, &stride);
+
+	(void)state;
+	ready_result = 1;
+	assert_false(frame_is_slow(frame));
+	assert_int_equal(frame_read_start(&read, frame, &rect), 0);
+	assert_ptr_equal(read.view.pixels, pixels + 2 * stride + 4);
+	assert_int_equal(read.view.stride, stride);
+	frame_read_stop(&read);
+	frame_read_stop(&read);
+	assert_int_equal(ready_result, 1);
+	frame_unref(frame);
+}
+
+static void a_slow_frame_tells_when_it_is_ready(void **state)
+{
+	const struct rect rect = { 1, 2, 3, 4 };
+	struct frame_read read = { .ready = handle_ready };
+
+	(void)state;
+	assert_true(frame_is_slow(&slow->base));
+	assert_int_equal(frame_read_start(&read, &slow->base, &rect), FRAME_PENDING);
+	assert_true(read.pending);
+	slow_frame_end(slow, 0);
+	assert_int_equal(ready_result, 0);
+	assert_ptr_equal(read.view.pixels, slow->pixels + 2 * slow->stride + 4);
+	assert_int_equal(slow->open, 1);
+	frame_read_stop(&read);
+	assert_int_equal(slow->open, 0);
+}
+
+static void a_read_that_fails_is_over(void **state)
+{
+	const struct rect rect = { 0, 0, 8, 8 };
+	struct frame_read read = { .ready = handle_ready };
+
+	(void)state;
+	slow->failure = -5;
+	assert_int_equal(frame_read_start(&read, &slow->base, &rect), -5);
+	frame_read_stop(&read);
+	assert_int_equal(frame_read_start(&read, &slow->base, &rect), FRAME_PENDING);
+	slow_frame_end(slow, -5);
+	assert_int_equal(ready_result, -5);
+	frame_read_stop(&read);
+}
+
+static void a_pending_read_can_be_given_up(void **state)
+{
+	const struct rect rect = { 0, 0, 8, 8 };
+	struct frame_read read = { .ready = handle_ready };
+
+	(void)state;
+	assert_int_equal(frame_read_start(&read, &slow->base, &rect), FRAME_PENDING);
+	frame_read_stop(&read);
+	assert_int_equal(slow->pending, 0);
+	assert_int_equal(ready_result, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +414,13 @@ int main(void)
 		cmocka_unit_test(large_frames_go_whole),
 		cmocka_unit_test(sizes_do_not_wrap),
 		cmocka_unit_test(references_are_counted),
+		cmocka_unit_test(a_quick_frame_is_read_at_once),
+		cmocka_unit_test_setup_teardown(
+			a_slow_frame_tells_when_it_is_ready, setup_slow, teardown_slow),
+		cmocka_unit_test_setup_teardown(
+			a_read_that_fails_is_over, setup_slow, teardown_slow),
+		cmocka_unit_test_setup_teardown(
+			a_pending_read_can_be_given_up, setup_slow, teardown_slow),
 		cmocka_unit_test(blending_is_clipped),
 		cmocka_unit_test(blending_is_premultiplied),
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -135,6 +136,7 @@ static void nothing_is_fine(void **state)
 	loop_destroy(NULL);
 	loop_remove_fd(NULL);
 	loop_remove_timer(NULL);
+	loop_remove_waker(NULL);
 	loop_remove_signal(NULL);
 	loop_remove_idle(NULL);
 	loop_remove_deferred(NULL);
@@ -656,6 +658,36 @@ static void run_once_waits_only_when_asked(void **state)
 	loop_remove_timer(timer);
 }
 
+static void *wake_twice(void *waker)
+{
+	loop_wake(waker);
+	loop_wake(waker);
+	return NULL;
+}
+
+static void another_thread_wakes_the_loop(void **state)
+{
+	struct fixture *fixture = *state;
+	struct probe probe = { 0 };
+	struct loop_waker *waker = loop_add_waker(fixture->loop, handle_call, &probe);
+	pthread_t thread;
+
+	loop_run_once(fixture->loop, false);
+	assert_int_equal(probe.calls, 0);
+	assert_int_equal(pthread_create(&thread, NULL, wake_twice, waker), 0);
+	while (probe.calls == 0) {
+		loop_run_once(fixture->loop, true);
+	}
+	pthread_join(thread, NULL);
+	loop_run_once(fixture->loop, false); // the second wake may come by itself
+	assert_in_range(probe.calls, 1, 2);
+	probe.calls = 0;
+	loop_wake(waker);
+	loop_remove_waker(waker);
+	loop_run_once(fixture->loop, false);
+	assert_int_equal(probe.calls, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -694,6 +726,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			deferred_removes_itself_and_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(removed_deferred_is_silent, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_thread_wakes_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(run_goes_on_after_a_stop, setup, teardown),
 		cmocka_unit_test_setup_teardown(run_once_waits_only_when_asked, setup, teardown),
 	};

@@ -220,6 +220,12 @@ static void impossible_features_are_refused_with_a_reason(void **state)
 	assert_string_equal(parsed.options.gl.render_node, "/dev/dri/renderD128");
 	parsed = parse("--render-node=/dev/dri/renderD128", NULL);
 	assert_refused(&parsed, -EINVAL, "--render-node=/dev/dri/renderD128", "2D device", NULL);
+	assert_false(parsed.options.bridge.dmabuf);
+	parsed = parse("--virgl", "--dmabuf", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(parsed.options.bridge.dmabuf);
+	parsed = parse("--dmabuf", NULL);
+	assert_refused(&parsed, -EINVAL, "--dmabuf", "2D device", NULL);
 	parsed = parse("--capset=virgl2,venus", NULL);
 	assert_refused(
 		&parsed, -ENOTSUP, "--capset=virgl2,venus", "'venus' cannot be offered", NULL);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <drm_fourcc.h>
 
+#include "base/list.h"
 #include "base/loop.h"
 #include "render/virgl/features.h"
 #include "support/array_memory.h"
@@ -24,6 +25,8 @@
 enum {
 	WIDTH = 64,
 	HEIGHT = 32,
+	LARGE_WIDTH = 2048, // drawing and copying it takes some time
+	LARGE_HEIGHT = 1024,
 	TEXTURE = 17,
 	CONTEXT = 3,
 	FORMAT_BGRX = 2,
@@ -101,21 +104,36 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct render_resource *make_texture(uint32_t id)
+static struct render_texture_info texture_info(uint32_t width, uint32_t height)
 {
-	const struct render_texture_info info = {
-		.id = id,
+	return (struct render_texture_info){
+		.id = TEXTURE,
 		.target = 2,
 		.format = FORMAT_BGRX,
 		.bind = 1 << 1 | 1 << 3, // render target, sampler view
-		.width = WIDTH,
-		.height = HEIGHT,
+		.width = width,
+		.height = height,
 		.depth = 1,
 		.array_size = 1,
 		.frame_format = DRM_FORMAT_XRGB8888,
 	};
+}
+
+static struct render_resource *make_texture_of(uint32_t width, uint32_t height)
+{
+	const struct render_texture_info info = texture_info(width, height);
 	struct render_resource *texture;
 
+	assert_int_equal(render_create_texture(test.renderer, &info, &texture), 0);
+	return texture;
+}
+
+static struct render_resource *make_texture(uint32_t id)
+{
+	struct render_texture_info info = texture_info(WIDTH, HEIGHT);
+	struct render_resource *texture;
+
+	info.id = id;
 	assert_int_equal(render_create_texture(test.renderer, &info, &texture), 0);
 	return texture;
 }
@@ -466,6 +484,300 @@ static void textures_do_not_disturb_contexts(void **state)
 	render_resource_destroy(target, 1);
 }
 
+/* Reads that do not wait. */
+
+struct slow_read {
+	struct frame_read read;
+	uint32_t told;
+	int result;
+};
+
+static void handle_ready(struct frame_read *read, int result)
+{
+	struct slow_read *slow = container_of(read, struct slow_read, read);
+
+	slow->told++;
+	slow->result = result;
+}
+
+static void start_read(struct slow_read *slow, struct frame *frame, const struct rect *rect)
+{
+	*slow = (struct slow_read){ .read.ready = handle_ready };
+	assert_int_equal(frame_read_start(&slow->read, frame, rect), FRAME_PENDING);
+	assert_int_equal(slow->told, 0);
+}
+
+static void wait_for_read(const struct slow_read *slow)
+{
+	while (!slow->told) {
+		loop_run_once(test.loop, true);
+	}
+	assert_int_equal(slow->told, 1);
+	assert_int_equal(slow->result, 0);
+}
+
+/* Each of the rectangle's pixels is that of the pattern, in the frame's own format. */
+static void assert_pattern(
+	struct frame *frame, const struct rect *rect, const struct frame_view *view)
+{
+	uint8_t row[WIDTH * 4];
+
+	for (uint32_t y = 0; y < rect->height; y++) {
+		const struct frame_view line = { view->pixels + y * view->stride, view->stride };
+
+		assert_int_equal(frame_convert_view(frame->format, &line, rect->width, 1,
+					 DRM_FORMAT_XRGB8888, row, sizeof(row)),
+			0);
+		for (uint32_t x = 0; x < rect->width; x++) {
+			const struct frame_view at = { row, sizeof(row) };
+
+			assert_int_equal(
+				pixel(&at, x, 0), pattern(rect->x + x, rect->y + y) & 0xffffff);
+		}
+	}
+}
+
+/* The pattern in guest memory, as the format has it. */
+static void fill_ram_in(uint32_t format)
+{
+	bool high = format == DRM_FORMAT_BGRA8888 || format == DRM_FORMAT_BGRX8888 ||
+		format == DRM_FORMAT_RGBA8888 || format == DRM_FORMAT_RGBX8888;
+	bool red_low = format == DRM_FORMAT_ABGR8888 || format == DRM_FORMAT_XBGR8888 ||
+		format == DRM_FORMAT_BGRA8888 || format == DRM_FORMAT_BGRX8888;
+
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		uint32_t value = pattern(i % WIDTH, i / WIDTH);
+
+		if (red_low) {
+			value = (value & 0x00ff00) | (value & 0xff) << 16 | (value >> 16 & 0xff);
+		}
+		value = high ? value << 8 | 0xff : value | 0xff000000;
+		memcpy(test.ram + i * 4, &value, 4);
+	}
+}
+
+/* All formats that virtio-gpu shows, and both ways in which a texture can lie. */
+static void the_reader_reads_what_the_library_reads(void **state)
+{
+	static const struct {
+		uint32_t format, frame_format;
+	} formats[] = {
+		{ 1, DRM_FORMAT_ARGB8888 },
+		{ 2, DRM_FORMAT_XRGB8888 },
+		{ 3, DRM_FORMAT_BGRA8888 },
+		{ 4, DRM_FORMAT_BGRX8888 },
+		{ 67, DRM_FORMAT_ABGR8888 },
+		{ 68, DRM_FORMAT_RGBX8888 },
+		{ 121, DRM_FORMAT_RGBA8888 },
+		{ 134, DRM_FORMAT_XBGR8888 },
+	};
+	static const struct rect parts[] = { { 0, 0, WIDTH, HEIGHT }, { 5, 7, 11, 13 },
+		{ 63, 31, 1, 1 }, { 0, 30, 64, 1 } };
+	const struct render_transfer_3d transfer = whole(true);
+	uint32_t known = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(formats) / sizeof(formats[0]); i++) {
+		struct render_texture_info info = texture_info(WIDTH, HEIGHT);
+		struct render_resource *texture;
+		struct slow_read slow;
+		struct frame_view view;
+		struct frame *frame;
+
+		info.format = formats[i / 2].format;
+		info.frame_format = formats[i / 2].frame_format;
+		info.flags = i % 2; // the first row is the lowest
+		if (render_create_texture(test.renderer, &info, &texture) < 0) {
+			continue;
+		}
+		known++;
+		frame = render_get_frame(texture, NULL);
+		fill_ram_in(info.frame_format);
+		attach_ram(texture);
+		assert_int_equal(render_transfer_3d(texture, &transfer), 0);
+		for (size_t part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
+			start_read(&slow, frame, &parts[part]);
+			wait_for_read(&slow);
+			assert_pattern(frame, &parts[part], &slow.read.view);
+			frame_read_stop(&slow.read);
+			assert_int_equal(frame_begin_read(frame, &parts[part], &view), 0);
+			assert_pattern(frame, &parts[part], &view);
+			frame_end_read(frame);
+		}
+		frame_unref(frame);
+		render_resource_destroy(texture, 1);
+	}
+	assert_true(known >= 2 * 6); // VirGL has not all of them
+}
+
+/* A context that draws into TEXTURE. */
+static struct render_context *make_painter(uint32_t id, struct render_resource *texture)
+{
+	uint32_t target[] = { command(1, 8, 5), 1, TEXTURE, FORMAT_BGRX, 0, 0, command(5, 0, 3), 1,
+		0, 1 };
+	struct render_context *context;
+
+	assert_int_equal(render_create_context(test.renderer, id, 2, "test", 4, &context), 0);
+	render_context_attach(context, texture);
+	assert_int_equal(render_context_submit(context, target, sizeof(target)), 0);
+	return context;
+}
+
+/* A read comes after what was drawn before it, whichever context drew, and the last picture is seen. */
+static void a_read_comes_after_the_drawing(void **state)
+{
+	const struct rect all = { 0, 0, LARGE_WIDTH, LARGE_HEIGHT };
+	struct render_resource *texture = make_texture_of(LARGE_WIDTH, LARGE_HEIGHT);
+	struct frame *frame = render_get_frame(texture, NULL);
+	struct render_context *painters[2] = { make_painter(CONTEXT, texture),
+		make_painter(CONTEXT + 1, texture) };
+	uint32_t bind[] = { command(5, 0, 3), 1, 0, 1 };
+	struct slow_read slow;
+
+	(void)state;
+	for (uint32_t round = 1; round < 64; round++) {
+		/* Sometimes another context than the one that drew is current then. */
+		clear(painters[round / 2 % 2], (float)(128 + round) / 255);
+		clear(painters[round / 2 % 2], (float)round / 255);
+		if (round % 2) {
+			assert_int_equal(render_context_submit(
+						 painters[1 - round / 2 % 2], bind, sizeof(bind)),
+				0);
+		}
+		start_read(&slow, frame, &all);
+		wait_for_read(&slow);
+		assert_int_equal(pixel(&slow.read.view, 0, 0), round);
+		assert_int_equal(pixel(&slow.read.view, LARGE_WIDTH - 1, LARGE_HEIGHT - 1), round);
+		frame_read_stop(&slow.read);
+	}
+	render_context_destroy(painters[0]);
+	render_context_destroy(painters[1]);
+	frame_unref(frame);
+	render_resource_destroy(texture, 1);
+}
+
+/* What is looked at does not change under one's eyes: reads of a frame are one after the other. */
+static void reads_of_a_frame_take_turns(void **state)
+{
+	const struct rect all = { 0, 0, WIDTH, HEIGHT };
+	struct render_resource *texture = make_texture(TEXTURE);
+	struct frame *frame = render_get_frame(texture, NULL);
+	struct render_context *painter = make_painter(CONTEXT, texture);
+	struct slow_read first, second, third;
+
+	(void)state;
+	clear(painter, 0.2f);
+	start_read(&first, frame, &all);
+	wait_for_read(&first);
+	clear(painter, 0.4f);
+	start_read(&second, frame, &all);
+	start_read(&third, frame, &all);
+	clear(painter, 0.6f); // later commands go on
+	for (int i = 0; i < 20; i++) {
+		loop_run_once(test.loop, false);
+	}
+	assert_int_equal(second.told + third.told, 0);
+	assert_int_equal(pixel(&first.read.view, 3, 3), 0x33);
+	frame_read_stop(&first.read);
+	wait_for_read(&second);
+	assert_int_equal(pixel(&second.read.view, 3, 3), 0x99);
+	assert_int_equal(third.told, 0);
+	frame_read_stop(&second.read);
+	wait_for_read(&third);
+	frame_read_stop(&third.read);
+	render_context_destroy(painter);
+	frame_unref(frame);
+	render_resource_destroy(texture, 1);
+}
+
+/* Given up at once, or a little later: nothing is told, and the texture and its frame may go. */
+static void reads_can_be_given_up(void **state)
+{
+	const struct rect all = { 0, 0, LARGE_WIDTH, LARGE_HEIGHT };
+
+	(void)state;
+	for (int round = 0; round < 40; round++) {
+		struct render_resource *texture = make_texture_of(LARGE_WIDTH, LARGE_HEIGHT);
+		struct frame *frame = render_get_frame(texture, NULL);
+		struct render_context *painter = make_painter(CONTEXT, texture);
+		struct slow_read slow, queued;
+
+		clear(painter, 0.2f);
+		start_read(&slow, frame, &all);
+		start_read(&queued, frame, &all);
+		usleep((useconds_t)round * 100);
+		if (round % 2) {
+			frame_read_stop(&slow.read);
+			frame_read_stop(&queued.read);
+		} else {
+			frame_read_stop(&queued.read);
+			frame_read_stop(&slow.read);
+		}
+		frame_unref(frame);
+		render_resource_destroy(texture, 1);
+		render_context_destroy(painter);
+		loop_run_once(test.loop, false);
+		assert_int_equal(slow.told + queued.told, 0);
+	}
+}
+
+/* A texture that goes while it is read: the reads are over, with the pixels there are. */
+static void a_texture_may_go_while_it_is_read(void **state)
+{
+	const struct rect all = { 0, 0, LARGE_WIDTH, LARGE_HEIGHT };
+
+	(void)state;
+	for (int round = 0; round < 40; round++) {
+		struct render_resource *texture = make_texture_of(LARGE_WIDTH, LARGE_HEIGHT);
+		struct frame *frame = render_get_frame(texture, NULL);
+		struct render_context *painter = make_painter(CONTEXT, texture);
+		struct slow_read slow, queued;
+		uint32_t seen;
+
+		clear(painter, 0.2f);
+		start_read(&slow, frame, &all);
+		start_read(&queued, frame, &all);
+		usleep((useconds_t)round * 100);
+		render_resource_destroy(texture, 1);
+		assert_int_equal(slow.told + queued.told, 2);
+		seen = pixel(&slow.read.view, 5, 5);
+		assert_true(seen == 0 || seen == 0x33);
+		frame_read_stop(&slow.read);
+		frame_read_stop(&queued.read);
+		frame_unref(frame);
+		render_context_destroy(painter);
+		loop_run_once(test.loop, false);
+	}
+}
+
+/* A screenshot meanwhile shows the newest picture. */
+static void a_waiting_read_does_not_disturb(void **state)
+{
+	const struct rect all = { 0, 0, WIDTH, HEIGHT };
+	struct render_resource *texture = make_texture(TEXTURE);
+	struct frame *frame = render_get_frame(texture, NULL);
+	struct render_context *painter = make_painter(CONTEXT, texture);
+	struct slow_read slow;
+	struct frame_view view;
+
+	(void)state;
+	for (uint32_t round = 1; round < 64; round++) {
+		clear(painter, (float)round / 255);
+		start_read(&slow, frame, &all);
+		clear(painter, (float)(round + 64) / 255);
+		assert_int_equal(frame_begin_read(frame, &all, &view), 0);
+		for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+			assert_int_equal(pixel(&view, i % WIDTH, i / WIDTH), round + 64);
+		}
+		frame_end_read(frame);
+		wait_for_read(&slow);
+		frame_read_stop(&slow.read);
+	}
+	render_context_destroy(painter);
+	frame_unref(frame);
+	render_resource_destroy(texture, 1);
+}
+
 /* What CREATE_2D made is shown to contexts as it is. */
 static void uploads_arrive(void **state)
 {
@@ -683,6 +995,12 @@ int main(void)
 		TEST(streams_draw),
 		TEST(contexts_do_not_mix),
 		TEST(textures_do_not_disturb_contexts),
+		TEST(the_reader_reads_what_the_library_reads),
+		TEST(a_read_comes_after_the_drawing),
+		TEST(reads_of_a_frame_take_turns),
+		TEST(reads_can_be_given_up),
+		TEST(a_texture_may_go_while_it_is_read),
+		TEST(a_waiting_read_does_not_disturb),
 		TEST(uploads_arrive),
 		TEST(fences_end_in_order),
 		TEST(a_vm_that_goes_takes_its_fences),

@@ -3,7 +3,8 @@
 
 import time
 
-from vmlib.bench import BACKGROUND, GL_DIALECTS, Failure, desktop_trouble, expect
+from vmlib.bench import (BACKGROUND, GL_DIALECTS, Failure, desktop_trouble, expect,
+                          expect_same)
 from vmlib.testing import test
 from vmlib.vm import PATIENCE
 
@@ -64,6 +65,9 @@ def gl_desktop_as_in_software(bench):
         pictures[renderer] = settled(bench)
         if renderer == "gl":
             expect_virgl(bench, bench.vm.check("cat /run/weston.log"))
+        if bench.dialect == "vmm":
+            # What the daemon read back for QEMU, not for itself.
+            expect_same(bench.screendump(), pictures[renderer], "QEMU's screendump")
         bench.end_desktop()
     expect_close(pictures["gl"], pictures["pixman"], "the desktop")
     expect_no_errors(bench)

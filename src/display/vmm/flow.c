@@ -38,13 +38,18 @@ static uint64_t rect_size(const struct rect *rect)
 	return (uint64_t)rect->width * rect->height * FRAME_PIXEL_SIZE;
 }
 
-static void end_pending(struct vmm_display *display, struct vmm_flush *flush)
+void vmm_end_pending(struct vmm_display *display, struct vmm_pending *pending)
 {
-	if (flush->pending) {
-		list_append(&display->ended, &flush->pending->link);
-		flush->pending = NULL;
+	if (pending) {
+		list_append(&display->ended, &pending->link);
 		loop_deferred_schedule(display->turn_end);
 	}
+}
+
+static void end_pending(struct vmm_display *display, struct vmm_flush *flush)
+{
+	vmm_end_pending(display, flush->pending);
+	flush->pending = NULL;
 }
 
 void vmm_end_flush(struct vmm_display *display, struct vmm_flush *flush)
@@ -75,14 +80,35 @@ static void take_back(struct vmm_display *display, struct vmm_flush *flush)
 	vmm_end_flush(display, flush);
 }
 
-void vmm_drop_flushes(struct vmm_display *display, uint32_t output)
+static void drop_flushes(struct vmm_display *display, struct list *flushes, uint32_t output)
 {
-	list_for_each_safe(link, next, &display->outbox.flushes) {
+	list_for_each_safe(link, next, flushes) {
 		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
 
 		if (flush->start.update.output == output && flush->sent == 0) {
 			take_back(display, flush);
 		}
+	}
+}
+
+void vmm_drop_flushes(struct vmm_display *display, uint32_t output)
+{
+	drop_flushes(display, &display->outbox.waiting, output);
+	drop_flushes(display, &display->outbox.flushes, output);
+	vmm_release_drawings(display, output);
+}
+
+static void stall_flushes(struct vmm_display *display, struct list *flushes)
+{
+	list_for_each_safe(link, next, flushes) {
+		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
+
+		if (flush->sent > 0) {
+			end_pending(display, flush);
+			continue;
+		}
+		display->stats.coalesced += flush->pending ? 1 : 0;
+		take_back(display, flush);
 	}
 }
 
@@ -93,16 +119,9 @@ void vmm_stall(struct vmm_display *display)
 	}
 	display->stalled = true;
 	log_limited(&stall_notes, LOG_DEBUG, "the viewer does not read: updates are merged");
-	list_for_each_safe(link, next, &display->outbox.flushes) {
-		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
-
-		if (flush->sent > 0) {
-			end_pending(display, flush);
-			continue;
-		}
-		display->stats.coalesced += flush->pending ? 1 : 0;
-		take_back(display, flush);
-	}
+	stall_flushes(display, &display->outbox.waiting);
+	stall_flushes(display, &display->outbox.flushes);
+	vmm_release_all_drawings(display);
 	loop_deferred_schedule(display->turn_end);
 }
 
@@ -117,23 +136,65 @@ static bool append(struct vmm_display *display, uint32_t request, const void *pa
 	return queued;
 }
 
-void vmm_send_scanout(struct vmm_display *display, uint32_t index)
+static void note_scanout(struct vmm_output *output, bool dmabuf)
+{
+	output->sent_width = output->part.width;
+	output->sent_height = output->part.height;
+	output->sent_dmabuf = dmabuf;
+}
+
+/* A viewer that showed a buffer has no pixels. */
+static bool leave_dmabuf(struct vmm_display *display, uint32_t index)
+{
+	struct vmm_output *output = &display->outputs[index];
+
+	if (!vmm_send_no_dmabuf(display, index)) {
+		return false;
+	}
+	output->sent_dmabuf = false;
+	output->sent_width = 0;
+	output->sent_height = 0;
+	output->damage = (struct rect){ 0, 0, output->part.width, output->part.height };
+	return true;
+}
+
+/* The size, when the viewer knows another. */
+static bool send_size(struct vmm_display *display, uint32_t index)
 {
 	struct vmm_output *output = &display->outputs[index];
 	const struct vmm_scanout scanout = { index, output->part.width, output->part.height };
 
-	if (display->stalled ||
-		(output->part.width == output->sent_width &&
-			output->part.height == output->sent_height)) {
-		return;
+	if (output->sent_dmabuf && !leave_dmabuf(display, index)) {
+		return false;
+	}
+	if (output->part.width == output->sent_width &&
+		output->part.height == output->sent_height) {
+		return true;
 	}
 	if (!append(display, VMM_SCANOUT, &scanout, sizeof(scanout),
 		    VMM_OUTBOX_COPY_MAX + VMM_OUTBOX_RESERVE)) {
+		return false;
+	}
+	note_scanout(output, false);
+	return true;
+}
+
+void vmm_send_scanout(struct vmm_display *display, uint32_t index)
+{
+	struct vmm_output *output = &display->outputs[index];
+	struct frame_dmabuf dmabuf;
+
+	if (display->stalled || !output->flipped) {
+		return;
+	}
+	if (vmm_has_dmabuf(display, output->frame, &dmabuf) &&
+		vmm_send_dmabuf(display, index, &dmabuf)) {
+		note_scanout(output, true);
+	} else if (!send_size(display, index)) {
 		vmm_stall(display);
 		return;
 	}
-	output->sent_width = output->part.width;
-	output->sent_height = output->part.height;
+	output->flipped = false;
 }
 
 static bool send_cursor_shape(struct vmm_display *display, const struct vmm_output *output)
@@ -206,7 +267,7 @@ static void send_due_cursors(struct vmm_display *display)
 	}
 }
 
-/* A small update becomes a copy of its pixels, so it is done. False: there is no room. */
+/* A small update becomes a copy of its pixels, so it is done. False: no room, or they take time. */
 static bool copy_update(struct vmm_display *display, uint32_t index, const struct rect *rect)
 {
 	const struct vmm_output *output = &display->outputs[index];
@@ -216,7 +277,7 @@ static bool copy_update(struct vmm_display *display, uint32_t index, const struc
 	struct rect source = *rect;
 	uint8_t *at;
 
-	if (pixels_size > COPY_MAX) {
+	if (pixels_size > COPY_MAX || frame_is_slow(output->frame)) {
 		return false;
 	}
 	at = vmm_outbox_reserve(&display->outbox, size, VMM_OUTBOX_COPY_MAX);
@@ -236,7 +297,36 @@ static bool copy_update(struct vmm_display *display, uint32_t index, const struc
 	return true;
 }
 
-/* Queues an update, in pieces that UPDATE_MAX allows. Returns the last piece, NULL: no memory. */
+/* The pixels of a flush that waits are there, or cannot be had: then it is left out. */
+static void handle_ready(struct frame_read *read, int result)
+{
+	struct vmm_flush *flush = container_of(read, struct vmm_flush, read);
+	struct vmm_display *display = flush->display;
+
+	if (result < 0) {
+		vmm_flush_log_error(flush, result);
+		vmm_outbox_remove_flush(&display->outbox, flush);
+		vmm_end_flush(display, flush);
+	} else {
+		vmm_outbox_let_go(&display->outbox, flush);
+		loop_deferred_schedule(display->turn_end);
+	}
+}
+
+/* One whose pixels take time begins with them at once. NULL: they cannot be had; it is left out. */
+static struct vmm_flush *queue_one(struct vmm_display *display, struct vmm_flush *flush)
+{
+	flush->display = display;
+	flush->read.ready = handle_ready;
+	if (frame_is_slow(flush->frame) && vmm_flush_begin(flush) < 0) {
+		vmm_flush_destroy(flush);
+		return NULL;
+	}
+	vmm_outbox_append_flush(&display->outbox, flush);
+	return flush;
+}
+
+/* Queues an update, in pieces that UPDATE_MAX allows. Returns the last piece, NULL: it is left out. */
 static struct vmm_flush *queue_update(
 	struct vmm_display *display, uint32_t index, const struct rect *rect)
 {
@@ -258,18 +348,28 @@ static struct vmm_flush *queue_update(
 		return queue_update(display, index, &rest);
 	}
 	flush = vmm_flush_create(index, output->frame, &output->part, rect);
-	if (flush) {
-		vmm_outbox_append_flush(&display->outbox, flush);
-	} else {
+	if (!flush) {
 		add_damage(output, rect);
+		return NULL;
 	}
-	return flush;
+	return queue_one(display, flush);
+}
+
+static struct vmm_pending *create_pending(uint64_t token)
+{
+	struct vmm_pending *pending = malloc(sizeof(*pending));
+
+	if (pending) {
+		list_init(&pending->link);
+		pending->token = token;
+	}
+	return pending;
 }
 
 static int queue_flush(
 	struct vmm_display *display, uint32_t index, const struct rect *rect, uint64_t token)
 {
-	struct vmm_pending *pending = malloc(sizeof(*pending));
+	struct vmm_pending *pending = create_pending(token);
 	struct vmm_flush *flush = queue_update(display, index, rect);
 
 	/* Without memory nobody waits; what could not be queued goes with the next flush. */
@@ -277,10 +377,15 @@ static int queue_flush(
 		free(pending);
 		return 0;
 	}
-	list_init(&pending->link);
-	pending->token = token;
 	flush->pending = pending;
 	return DISPLAY_PENDING;
+}
+
+static void start_stall_timer(struct vmm_display *display)
+{
+	if (!display->stalled && !loop_timer_is_running(display->stall_timer)) {
+		loop_timer_start(display->stall_timer, STALL_MS);
+	}
 }
 
 int vmm_send_update(
@@ -300,6 +405,10 @@ int vmm_send_update(
 	}
 	output->damage = (struct rect){ 0 };
 	loop_deferred_schedule(display->turn_end);
+	if (output->sent_dmabuf) {
+		start_stall_timer(display);
+		return vmm_send_drawing(display, index, &rect, create_pending(token));
+	}
 	return copy_update(display, index, &rect) ? 0 : queue_flush(display, index, &rect, token);
 }
 
@@ -309,11 +418,17 @@ static void resume(struct vmm_display *display)
 	display->stalled = false;
 	for (uint32_t i = 0; i < DISPLAY_OUTPUT_MAX; i++) {
 		struct vmm_output *output = &display->outputs[i];
-		struct rect rect = output->damage;
+		struct rect rect;
 
 		vmm_send_scanout(display, i);
+		rect = output->damage;
+		if (rect_is_empty(&rect)) {
+			continue;
+		}
 		output->damage = (struct rect){ 0 };
-		if (!rect_is_empty(&rect)) {
+		if (output->sent_dmabuf) {
+			vmm_send_drawing(display, i, &rect, NULL);
+		} else {
 			queue_update(display, i, &rect);
 		}
 	}
@@ -331,7 +446,8 @@ static void note_done(struct vmm_display *display, struct vmm_flush *flush)
 /* Fills an empty outbox with what waits for that. Returns false when there is nothing. */
 static bool refill(struct vmm_display *display)
 {
-	if (display->stalled && vmm_outbox_is_empty(&display->outbox)) {
+	if (display->stalled && vmm_outbox_is_empty(&display->outbox) &&
+		list_is_empty(&display->drawings)) {
 		resume(display);
 	}
 	if (!display->stalled) {
@@ -399,27 +515,38 @@ void vmm_pump(struct vmm_display *display)
 	if (full && (taken > 0 || !was_blocked)) {
 		display->progress_ns = loop_now_ns();
 	}
-	if (full && !display->stalled && !loop_timer_is_running(display->stall_timer)) {
-		loop_timer_start(display->stall_timer, STALL_MS);
+	if (full) {
+		start_stall_timer(display);
 	}
+}
+
+/* Milliseconds since the viewer took, or drew, something that it owes. */
+static uint64_t waited_ms(const struct vmm_display *display)
+{
+	uint64_t blocked = display->blocked ? loop_now_ns() - display->progress_ns : 0;
+	uint64_t drawing = display->paused ? 0 : vmm_drawing_age(display);
+
+	return (blocked > drawing ? blocked : drawing) / 1000000;
 }
 
 void vmm_handle_stall_timer(void *data)
 {
 	struct vmm_display *display = data;
-	uint64_t waited_ms;
+	bool owes;
+	uint64_t waited;
 
 	/* The kernel calls a socket writable only when it is three quarters empty: so try. */
 	if (display->blocked) {
 		vmm_pump(display);
 	}
-	if (display->blocked && !display->stalled) {
-		waited_ms = (loop_now_ns() - display->progress_ns) / 1000000;
+	owes = display->blocked || !list_is_empty(&display->drawings);
+	if (owes && !display->stalled) {
+		waited = waited_ms(display);
 		loop_timer_stop(display->stall_timer);
-		if (waited_ms >= STALL_MS) {
+		if (waited >= STALL_MS) {
 			vmm_stall(display);
 		} else {
-			loop_timer_start(display->stall_timer, (uint32_t)(STALL_MS - waited_ms));
+			loop_timer_start(display->stall_timer, (uint32_t)(STALL_MS - waited));
 		}
 	}
 	vmm_settle(display);

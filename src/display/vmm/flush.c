@@ -57,32 +57,28 @@ struct vmm_flush *vmm_flush_create(
 void vmm_flush_destroy(struct vmm_flush *flush)
 {
 	assert(!flush->pending);
-	if (flush->reading) {
-		frame_end_read(flush->frame);
-	}
+	frame_read_stop(&flush->read);
 	frame_unref(flush->frame);
 	list_remove(&flush->link);
 	free(flush);
 }
 
-int vmm_flush_begin(struct vmm_flush *flush, struct vmm_stripe *stripe)
+void vmm_flush_log_error(const struct vmm_flush *flush, int error)
+{
+	log_limited(&read_errors, LOG_WARN, "output %u: cannot read its pixels: %s",
+		flush->start.update.output, strerror(-error));
+}
+
+int vmm_flush_begin(struct vmm_flush *flush)
 {
 	int result = 0;
 
-	if (flush->begun) {
-		return 0;
-	}
-	stripe->start = 0;
-	stripe->end = 0;
-	if (frame_format_is_xrgb(flush->frame->format)) {
-		result = frame_begin_read(flush->frame, &flush->rect, &flush->view);
-		flush->reading = result == 0;
+	if (!flush->read.frame) {
+		result = frame_read_start(&flush->read, flush->frame, &flush->rect);
 	}
 	if (result < 0) {
-		log_limited(&read_errors, LOG_WARN, "output %u: cannot read its pixels: %s",
-			flush->start.update.output, strerror(-result));
+		vmm_flush_log_error(flush, result);
 	}
-	flush->begun = result == 0;
 	return result;
 }
 
@@ -107,17 +103,21 @@ static struct rect next_stripe(const struct rect *rect, uint64_t pixel)
 	};
 }
 
-/* The size has been promised: pixels that cannot be read are sent black. */
+/* The size has been promised: pixels that cannot be converted (no memory) are sent black. */
 static void convert_stripe(struct vmm_flush *flush, struct vmm_stripe *stripe)
 {
+	const struct frame_view *all = &flush->read.view;
 	struct rect rect = next_stripe(&flush->rect, stripe->end / FRAME_PIXEL_SIZE);
+	const struct frame_view part = {
+		.pixels = all->pixels + (rect.y - flush->rect.y) * all->stride +
+			(size_t)(rect.x - flush->rect.x) * FRAME_PIXEL_SIZE,
+		.stride = all->stride,
+	};
 	size_t size = (size_t)pixels_size(&rect);
-	int result = frame_convert(flush->frame, &rect, DRM_FORMAT_XRGB8888, stripe->bytes,
-		(size_t)rect.width * FRAME_PIXEL_SIZE);
 
-	if (result < 0) {
-		log_limited(&read_errors, LOG_WARN, "output %u: cannot convert its pixels: %s",
-			flush->start.update.output, strerror(-result));
+	if (frame_convert_view(flush->frame->format, &part, rect.width, rect.height,
+		    DRM_FORMAT_XRGB8888, stripe->bytes,
+		    (size_t)rect.width * FRAME_PIXEL_SIZE) < 0) {
 		memset(stripe->bytes, 0, size);
 	}
 	stripe->start = stripe->end;
@@ -132,6 +132,9 @@ static size_t smaller(uint64_t a, size_t b)
 static size_t fill_converted(struct vmm_flush *flush, struct vmm_stripe *stripe, uint64_t position,
 	struct iovec *iov, size_t max)
 {
+	if (position == 0) {
+		stripe->end = 0;
+	}
 	if (position == stripe->end) {
 		convert_stripe(flush, stripe);
 	}
@@ -149,7 +152,7 @@ static struct iovec piece(const uint8_t *bytes, size_t size)
 static size_t fill_rows(
 	struct vmm_flush *flush, uint64_t position, struct iovec *iov, size_t count, size_t max)
 {
-	const struct frame_view *view = &flush->view;
+	const struct frame_view *view = &flush->read.view;
 	size_t row_size = (size_t)flush->rect.width * FRAME_PIXEL_SIZE;
 	uint64_t left = flush->size - START_SIZE - position;
 	size_t filled = 0;
@@ -177,6 +180,7 @@ size_t vmm_flush_fill(struct vmm_flush *flush, struct vmm_stripe *stripe, struct
 	uint64_t position = 0; // in the pixels
 	size_t filled = 0;
 
+	assert(flush->read.frame && !flush->read.pending);
 	if (flush->sent < START_SIZE) {
 		iov[filled++] = piece((const uint8_t *)&flush->start + flush->sent,
 			START_SIZE - (size_t)flush->sent);
@@ -186,7 +190,7 @@ size_t vmm_flush_fill(struct vmm_flush *flush, struct vmm_stripe *stripe, struct
 	if (filled == count) {
 		return filled;
 	}
-	if (flush->reading) {
+	if (frame_format_is_xrgb(flush->frame->format)) {
 		return filled + fill_rows(flush, position, iov + filled, count - filled, max);
 	}
 	return filled + fill_converted(flush, stripe, position, iov + filled, max);

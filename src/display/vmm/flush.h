@@ -48,9 +48,8 @@ struct vmm_flush {
 	struct vmm_update_start start;
 	uint64_t size; // of the whole message
 	uint64_t sent; // bytes of it; not 0: it is on the wire and must be finished
-	bool begun;
-	bool reading; // between frame_begin_read and frame_end_read
-	struct frame_view view;
+	struct frame_read read;
+	struct vmm_display *display; // for who is told that the read is ready
 };
 
 /* Fills in the first bytes of the UPDATE of rect, in the output's coordinates. */
@@ -66,8 +65,12 @@ struct vmm_flush *vmm_flush_create(
 /* Lets the frame go. pending must have been taken. */
 void vmm_flush_destroy(struct vmm_flush *flush);
 
-/* Before the first vmm_flush_fill. Returns 0 or -errno: the pixels cannot be read. */
-int vmm_flush_begin(struct vmm_flush *flush, struct vmm_stripe *stripe);
+/*
+ * Before the first vmm_flush_fill. Returns 0, FRAME_PENDING (then flush->read tells), or -errno (logged):
+ * the pixels cannot be read.
+ */
+int vmm_flush_begin(struct vmm_flush *flush);
+void vmm_flush_log_error(const struct vmm_flush *flush, int error); // -errno
 
 /*
  * Fills at most count pieces, together at most about max bytes, of what is still to be sent; returns

@@ -18,6 +18,8 @@ int vmm_outbox_init(struct vmm_outbox *outbox)
 		.stripe.bytes = malloc(VMM_STRIPE_SIZE),
 	};
 	list_init(&outbox->flushes);
+	list_init(&outbox->waiting);
+	list_init(&outbox->fds);
 	if (!outbox->bytes || !outbox->stripe.bytes) {
 		vmm_outbox_finish(outbox);
 		return -ENOMEM;
@@ -27,7 +29,8 @@ int vmm_outbox_init(struct vmm_outbox *outbox)
 
 void vmm_outbox_finish(struct vmm_outbox *outbox)
 {
-	assert(list_is_empty(&outbox->flushes));
+	assert(list_is_empty(&outbox->flushes) && list_is_empty(&outbox->waiting));
+	assert(list_is_empty(&outbox->fds));
 	free(outbox->bytes);
 	free(outbox->stripe.bytes);
 	outbox->bytes = NULL;
@@ -73,11 +76,46 @@ bool vmm_outbox_append(struct vmm_outbox *outbox, uint32_t request, const void *
 	return true;
 }
 
+bool vmm_outbox_append_fd(struct vmm_outbox *outbox, uint32_t request, const void *payload,
+	uint32_t size, size_t limit, int fd)
+{
+	struct vmm_outbox_fd *passed = NULL;
+	uint64_t at = outbox->appended;
+
+	if (fd >= 0) {
+		passed = malloc(sizeof(*passed));
+		if (!passed) {
+			fd_close(&fd);
+			return false;
+		}
+		*passed = (struct vmm_outbox_fd){ .at = at, .fd = fd };
+	}
+	if (!vmm_outbox_append(outbox, request, payload, size, limit)) {
+		fd_close(&fd);
+		free(passed);
+		return false;
+	}
+	if (passed) {
+		list_append(&outbox->fds, &passed->link);
+	}
+	return true;
+}
+
 void vmm_outbox_append_flush(struct vmm_outbox *outbox, struct vmm_flush *flush)
 {
+	outbox->flush_count++;
+	if (flush->read.pending) {
+		list_append(&outbox->waiting, &flush->link);
+	} else {
+		vmm_outbox_let_go(outbox, flush);
+	}
+}
+
+void vmm_outbox_let_go(struct vmm_outbox *outbox, struct vmm_flush *flush)
+{
+	list_remove(&flush->link);
 	flush->at = outbox->appended;
 	list_append(&outbox->flushes, &flush->link);
-	outbox->flush_count++;
 }
 
 void vmm_outbox_remove_flush(struct vmm_outbox *outbox, struct vmm_flush *flush)
@@ -86,8 +124,18 @@ void vmm_outbox_remove_flush(struct vmm_outbox *outbox, struct vmm_flush *flush)
 	outbox->flush_count--;
 }
 
+static void drop_fd(struct vmm_outbox_fd *passed)
+{
+	list_remove(&passed->link);
+	fd_close(&passed->fd);
+	free(passed);
+}
+
 void vmm_outbox_clear_bytes(struct vmm_outbox *outbox)
 {
+	list_for_each_safe(link, next, &outbox->fds) {
+		drop_fd(container_of(link, struct vmm_outbox_fd, link));
+	}
 	outbox->start = 0;
 	outbox->end = 0;
 	outbox->message_left = 0;
@@ -100,12 +148,40 @@ static struct vmm_flush *first_flush(const struct vmm_outbox *outbox)
 	return link ? container_of(link, struct vmm_flush, link) : NULL;
 }
 
+/* Of the byte at start, among all that ever were. */
+static uint64_t start_position(const struct vmm_outbox *outbox)
+{
+	return outbox->appended - (outbox->end - outbox->start);
+}
+
 /* Bytes that go out before the flush. */
 static size_t bytes_before(const struct vmm_outbox *outbox, const struct vmm_flush *flush)
 {
-	uint64_t position = outbox->appended - (outbox->end - outbox->start);
+	return flush ? (size_t)(flush->at - start_position(outbox)) : outbox->end - outbox->start;
+}
 
-	return flush ? (size_t)(flush->at - position) : outbox->end - outbox->start;
+/*
+ * A descriptor goes with the first byte of a sendmsg: so what is copied ends before the next one. Sets
+ * *passed to that of the first byte, NULL: none.
+ */
+static size_t bytes_before_fd(
+	const struct vmm_outbox *outbox, size_t copied, struct vmm_outbox_fd **passed)
+{
+	uint64_t position = start_position(outbox);
+
+	*passed = NULL;
+	list_for_each(link, &outbox->fds) {
+		struct vmm_outbox_fd *fd = container_of(link, struct vmm_outbox_fd, link);
+
+		if (fd->at - position >= copied) {
+			break;
+		}
+		if (fd->at > position) {
+			return (size_t)(fd->at - position);
+		}
+		*passed = fd;
+	}
+	return copied;
 }
 
 static size_t total(const struct iovec *iov, size_t count)
@@ -167,22 +243,27 @@ bool vmm_outbox_is_unfinished(const struct vmm_outbox *outbox)
 struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t max, bool finish)
 {
 	struct vmm_flush *flush = first_flush(outbox);
-	size_t copied = bytes_before(outbox, flush);
+	size_t before = bytes_before(outbox, flush);
+	struct vmm_outbox_fd *passed;
 	struct vmm_sent sent = { 0 };
+	size_t copied;
 	struct iovec iov[IOV_COUNT];
 	size_t count = 0;
 
 	assert(!vmm_outbox_is_empty(outbox));
 	assert(!finish || vmm_outbox_is_unfinished(outbox));
+	copied = bytes_before_fd(outbox, before, &passed);
 	if (finish && outbox->message_left > 0) {
 		copied = outbox->message_left;
+		flush = NULL;
+	} else if (copied < before) {
 		flush = NULL;
 	}
 	iov[0] = (struct iovec){ 0 };
 	if (copied > 0) {
 		iov[count++] = (struct iovec){ outbox->bytes + outbox->start, copied };
 	}
-	if (flush && vmm_flush_begin(flush, &outbox->stripe) < 0) {
+	if (flush && vmm_flush_begin(flush) < 0) {
 		vmm_outbox_remove_flush(outbox, flush);
 		sent.done = flush;
 		return sent;
@@ -191,7 +272,10 @@ struct vmm_sent vmm_outbox_send(struct vmm_outbox *outbox, int socket, size_t ma
 		count += vmm_flush_fill(
 			flush, &outbox->stripe, iov + count, IOV_COUNT - count, max);
 	}
-	sent.count = fd_send(socket, iov, count, NULL, 0);
+	sent.count = fd_send(socket, iov, count, passed ? &passed->fd : NULL, passed ? 1 : 0);
+	if (passed && sent.count > 0) {
+		drop_fd(passed);
+	}
 	if (sent.count >= 0) {
 		sent.full = (size_t)sent.count < total(iov, count);
 		sent.done = advance(outbox, flush, copied, (size_t)sent.count);

@@ -27,6 +27,13 @@
 /* More flushes than four full queues of requests can ask for. */
 #define VMM_OUTBOX_FLUSH_MAX 4096
 
+/* A descriptor that goes with the first byte of a copied message. */
+struct vmm_outbox_fd {
+	struct list link;
+	uint64_t at; // where in the outbox's bytes
+	int fd; // owned
+};
+
 struct vmm_outbox {
 	uint8_t *bytes; // VMM_OUTBOX_SIZE; [start, end) is queued
 	size_t start;
@@ -34,7 +41,9 @@ struct vmm_outbox {
 	uint64_t appended; // bytes ever copied: the position of end
 	size_t message_left; // of the copied message at start, when a part of it is on the wire
 	struct list flushes; // vmm_flush.link, in order
-	uint32_t flush_count;
+	struct list waiting; // vmm_flush.link: their pixels are still being read
+	uint32_t flush_count; // of both
+	struct list fds; // vmm_outbox_fd.link, in order
 	struct vmm_stripe stripe; // for the first flush, the only one that can be on the wire
 };
 
@@ -60,13 +69,21 @@ void vmm_outbox_commit(struct vmm_outbox *outbox, size_t size);
 bool vmm_outbox_append(struct vmm_outbox *outbox, uint32_t request, const void *payload,
 	uint32_t size, size_t limit);
 
-/* Queues the flush (taken). */
+/* The same with a descriptor, which is taken, also on failure; -1: none. */
+bool vmm_outbox_append_fd(struct vmm_outbox *outbox, uint32_t request, const void *payload,
+	uint32_t size, size_t limit, int fd);
+
+/*
+ * Queues the flush (taken). One whose read is pending waits beside the road, so that it holds nothing
+ * up, and is queued when vmm_outbox_let_go says that it is ready.
+ */
 void vmm_outbox_append_flush(struct vmm_outbox *outbox, struct vmm_flush *flush);
+void vmm_outbox_let_go(struct vmm_outbox *outbox, struct vmm_flush *flush);
 
 /* Takes the flush out; the caller owns it. One that is on the wire may only go with the socket. */
 void vmm_outbox_remove_flush(struct vmm_outbox *outbox, struct vmm_flush *flush);
 
-/* Forgets the bytes. */
+/* Forgets the bytes and their descriptors. */
 void vmm_outbox_clear_bytes(struct vmm_outbox *outbox);
 
 /* What one vmm_outbox_send did. */

@@ -21,9 +21,9 @@ enum vmm_request {
 	VMM_SCANOUT = 7, // struct vmm_scanout; 0x0 switches the output off
 	VMM_UPDATE = 8, // struct vmm_update, then width * height pixels x8r8g8b8
 	VMM_DMABUF_SCANOUT = 9,
-	VMM_DMABUF_UPDATE = 10, // -> empty
+	VMM_DMABUF_UPDATE = 10, // struct vmm_update -> empty
 	VMM_GET_EDID = 11, // u32 output -> struct virtio_gpu_resp_edid; feature EDID
-	VMM_DMABUF_SCANOUT2 = 12, // feature DMABUF2
+	VMM_DMABUF_SCANOUT2 = 12, // struct vmm_dmabuf_scanout; feature DMABUF2
 };
 
 enum vmm_protocol_feature {
@@ -69,10 +69,28 @@ struct vmm_update {
 	uint32_t height;
 };
 
+/* DMABUF_SCANOUT2; with the buffer's descriptor, or without one: the output is off. */
+struct vmm_dmabuf_scanout {
+	uint32_t output;
+	uint32_t x; // the part of the buffer
+	uint32_t y;
+	uint32_t width;
+	uint32_t height;
+	uint32_t fd_width; // of the buffer
+	uint32_t fd_height;
+	uint32_t fd_stride; // bytes
+	uint32_t fd_flags; // VMM_DMABUF_*
+	int32_t fd_format; // DRM_FORMAT_*
+	uint64_t fd_modifier; // DRM_FORMAT_MOD_*; not in DMABUF_SCANOUT
+};
+
+#define VMM_DMABUF_Y_0_TOP 0x1 // the first row is the picture's last, whatever the name says
+
 static_assert(sizeof(struct vmm_header) == 12, "header");
 static_assert(sizeof(struct vmm_cursor_pos) == 12, "CURSOR_POS");
 static_assert(sizeof(struct vmm_cursor_update) == 12 + 8 + 64 * 64 * 4, "CURSOR_UPDATE");
 static_assert(sizeof(struct vmm_scanout) == 12, "SCANOUT");
 static_assert(sizeof(struct vmm_update) == 20, "UPDATE");
+static_assert(sizeof(struct vmm_dmabuf_scanout) == 48, "DMABUF_SCANOUT2");
 
 #endif

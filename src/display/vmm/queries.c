@@ -26,8 +26,7 @@
 /* As many as a full queue of requests. */
 #define QUERY_MAX 1024
 
-#define FEATURE(name)       (UINT64_C(1) << VMM_PROTOCOL_F_##name)
-#define FEATURES_KNOWN_HERE FEATURE(EDID)
+#define FEATURE(name) (UINT64_C(1) << VMM_PROTOCOL_F_##name)
 
 static struct log_limit late_answers = LOG_LIMIT_INIT;
 
@@ -245,7 +244,7 @@ static void handle_features(struct vmm_display *display, const uint8_t *payload)
 	}
 	memcpy(&features, payload, sizeof(features));
 	display->features_known = true;
-	display->features = features & FEATURES_KNOWN_HERE;
+	display->features = features & display->features_wanted;
 	vmm_outbox_append(&display->outbox, VMM_SET_PROTOCOL_FEATURES, &display->features,
 		sizeof(display->features), VMM_OUTBOX_COPY_MAX + VMM_OUTBOX_RESERVE);
 	loop_deferred_schedule(display->turn_end);
@@ -307,7 +306,7 @@ static int handle_edid(struct vmm_display *display, const uint8_t *payload)
 	return 0;
 }
 
-/* Bytes of the reply's payload; 0: there is no such reply. */
+/* Bytes of the reply's payload. */
 static uint32_t reply_size(uint32_t request)
 {
 	switch (request) {
@@ -324,8 +323,11 @@ static uint32_t reply_size(uint32_t request)
 
 static int check_header(const struct vmm_display *display, const struct vmm_header *header)
 {
+	bool awaited = header->request == VMM_DMABUF_UPDATE ? !list_is_empty(&display->drawings)
+							    : is_expected(display, header->request);
+
 	if (header->flags != VMM_FLAG_REPLY || header->size != reply_size(header->request) ||
-		!is_expected(display, header->request)) {
+		!awaited) {
 		return -EPROTO;
 	}
 	return 0;
@@ -338,6 +340,10 @@ static int handle_payload(struct vmm_display *display, uint32_t request, const u
 	}
 	if (request == VMM_GET_EDID) {
 		return handle_edid(display, payload);
+	}
+	if (request == VMM_DMABUF_UPDATE) {
+		vmm_end_drawing(display);
+		return 0;
 	}
 	handle_features(display, payload);
 	return 0;

@@ -18,7 +18,8 @@
  * Calls from the device queue messages in the outbox. At the end of the loop's turn vmm_pump writes
  * them, so a batch of small ones is one sendmsg. A small update is a copy of its pixels, and done at
  * once. A large one is a vmm_flush: its pixels are read when the socket takes them, and it is done with
- * its last byte, so the guest keeps the viewer's pace.
+ * its last byte, so the guest keeps the viewer's pace. Pixels in a GPU are read at once, whatever their
+ * number, as that takes its time: until they are there the flush waits beside the outbox.
  *
  * A viewer that stops reading must not stop the guest. When the socket takes no byte for STALL_MS, the
  * display is stalled: all flushes are done, and what is not on the wire becomes damage, one rectangle an
@@ -34,7 +35,9 @@
  * QEMU does not start with a black picture each time. What was queued of the former frame, and is left
  * out, is sent with the next flush.
  *
- * DMABUF_SCANOUT and DMABUF_UPDATE are not sent yet: frames have no dmabuf.
+ * Frames of a GPU that can be shown without a copy go as their buffers, if the VMM offers DMABUF2 and
+ * whoever started us says that its display can (the protocol cannot): dmabuf.c. DMABUF_SCANOUT is not
+ * sent: without a modifier it is a guess.
  *
  * Listeners are called from the loop's callbacks only (and from vmm_destroy), by vmm_settle or when a
  * reply comes. `lost` is the last thing that a callback does, so it may destroy the display.
@@ -57,14 +60,20 @@ static void release_output(struct vmm_output *output)
 	*output = (struct vmm_output){ 0 };
 }
 
-static void drop_outbox(struct vmm_display *display)
+static void drop_list(struct vmm_display *display, struct list *flushes)
 {
-	list_for_each_safe(link, next, &display->outbox.flushes) {
+	list_for_each_safe(link, next, flushes) {
 		struct vmm_flush *flush = container_of(link, struct vmm_flush, link);
 
 		vmm_outbox_remove_flush(&display->outbox, flush);
 		vmm_end_flush(display, flush);
 	}
+}
+
+static void drop_outbox(struct vmm_display *display)
+{
+	drop_list(display, &display->outbox.waiting);
+	drop_list(display, &display->outbox.flushes);
 	vmm_outbox_clear_bytes(&display->outbox);
 }
 
@@ -78,6 +87,7 @@ void vmm_hang_up(struct vmm_display *display)
 	fd_close(&display->socket);
 	display->blocked = false;
 	drop_outbox(display);
+	vmm_drop_drawings(display);
 	vmm_end_queries(display);
 	for (uint32_t i = 0; i < DISPLAY_OUTPUT_MAX; i++) {
 		release_output(&display->outputs[i]);
@@ -189,6 +199,7 @@ static void vmm_set_frame(
 	vmm_drop_flushes(display, index);
 	output->frame = frame ? frame_ref(frame) : NULL;
 	output->part = *part;
+	output->flipped = true;
 	frame_unref(former);
 	vmm_send_scanout(display, index);
 	if (resized) {
@@ -345,7 +356,7 @@ static void abandon(struct vmm_display *display)
 	free(display);
 }
 
-struct display *vmm_display_create(struct loop *loop, int socket)
+struct display *vmm_display_create(struct loop *loop, int socket, const struct vmm_config *config)
 {
 	struct vmm_display *display = calloc(1, sizeof(*display));
 	int result;
@@ -357,7 +368,12 @@ struct display *vmm_display_create(struct loop *loop, int socket)
 	}
 	display_init(&display->base, &vmm_ops);
 	display->socket = socket;
+	display->features_wanted = 1u << VMM_PROTOCOL_F_EDID |
+		(config->dmabuf ? 1u << VMM_PROTOCOL_F_DMABUF2 : 0);
 	list_init(&display->outbox.flushes);
+	list_init(&display->outbox.waiting);
+	list_init(&display->outbox.fds);
+	list_init(&display->drawings);
 	list_init(&display->ended);
 	list_init(&display->queries);
 	list_init(&display->unanswered);

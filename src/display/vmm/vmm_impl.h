@@ -23,7 +23,9 @@ enum cursor_due {
 struct vmm_output {
 	struct frame *frame; // referenced; NULL: off
 	struct rect part; // of the frame; empty: off
-	uint32_t sent_width; // of the last SCANOUT; 0: off
+	bool flipped; // frame or part changed, and the viewer has not been told
+	bool sent_dmabuf; // the viewer shows a buffer: the last scanout was a DMABUF_SCANOUT2
+	uint32_t sent_width; // of the last scanout; 0: off
 	uint32_t sent_height;
 	struct rect damage; // what the viewer lacks and no queued flush brings
 	struct frame *cursor; // referenced; NULL: hidden
@@ -40,6 +42,14 @@ struct vmm_query {
 	uint64_t token;
 	uint64_t deadline_ns;
 	bool asked; // on its way: there is a vmm_expected for it
+};
+
+/* A DMABUF_UPDATE whose reply has not come: it comes when the viewer has drawn. */
+struct vmm_drawing {
+	struct list link;
+	uint32_t output;
+	uint64_t since_ns;
+	struct vmm_pending *pending; // owned; NULL: nobody waits
 };
 
 /* A reply that should come. */
@@ -65,6 +75,7 @@ struct vmm_display {
 	struct vmm_outbox outbox;
 	struct vmm_output outputs[DISPLAY_OUTPUT_MAX];
 	uint32_t cursors_due; // bit n: cursor_due of output n
+	struct list drawings; // vmm_drawing.link, in the order of their replies
 	struct list ended; // vmm_pending.link: flushes that are done, to be told
 	bool blocked; // the socket was full: waiting until it is writable
 	bool stalled;
@@ -77,6 +88,7 @@ struct vmm_display {
 	struct loop_timer *query_timer;
 	struct vmm_expected expected[VMM_EXPECTED_MAX];
 	uint32_t expected_count;
+	uint64_t features_wanted; // a mask of VMM_PROTOCOL_F_*
 	bool features_known;
 	uint64_t features;
 	uint8_t reply[VMM_REPLY_MAX];
@@ -101,10 +113,13 @@ void vmm_handle_stall_timer(void *data);
 /* The flush of what is queued of the output is done; what is not on the wire is damage again. */
 void vmm_drop_flushes(struct vmm_display *display, uint32_t output);
 
+/* Tells at the end of the turn that the flush is done; pending is taken, NULL is fine. */
+void vmm_end_pending(struct vmm_display *display, struct vmm_pending *pending);
+
 /* The flush is done; it is owned and ends here. */
 void vmm_end_flush(struct vmm_display *display, struct vmm_flush *flush);
 
-/* Queues a SCANOUT when the viewer knows another size. */
+/* Tells the viewer of a new buffer or another size, if there is one. */
 void vmm_send_scanout(struct vmm_display *display, uint32_t output);
 
 /* Queues what is due of the cursor, as far as there is room. */
@@ -113,6 +128,36 @@ void vmm_send_cursor(struct vmm_display *display, uint32_t output);
 /* Queues the UPDATE of rect; see display_flush. */
 int vmm_send_update(
 	struct vmm_display *display, uint32_t output, const struct rect *rect, uint64_t token);
+
+/* dmabuf.c: buffers that the viewer shows as they are. */
+
+/* May the frame be sent as its buffer? Then *dmabuf is it. */
+bool vmm_has_dmabuf(
+	const struct vmm_display *display, struct frame *frame, struct frame_dmabuf *dmabuf);
+
+/* Queues a DMABUF_SCANOUT2 of the output's frame; false: there is no room. */
+bool vmm_send_dmabuf(
+	struct vmm_display *display, uint32_t output, const struct frame_dmabuf *dmabuf);
+
+/* Queues one that switches the output off; false: there is no room. */
+bool vmm_send_no_dmabuf(struct vmm_display *display, uint32_t output);
+
+/* Queues a DMABUF_UPDATE of rect; see display_flush. pending is taken (NULL: nobody waits). */
+int vmm_send_drawing(struct vmm_display *display, uint32_t output, const struct rect *rect,
+	struct vmm_pending *pending);
+
+/* The reply to the oldest came. */
+void vmm_end_drawing(struct vmm_display *display);
+
+/* Who waits for these waits no longer; the replies will come all the same. */
+void vmm_release_drawings(struct vmm_display *display, uint32_t output);
+void vmm_release_all_drawings(struct vmm_display *display);
+
+/* No reply will come. */
+void vmm_drop_drawings(struct vmm_display *display);
+
+/* For how long the viewer owes the oldest reply, nanoseconds; 0: it owes none. */
+uint64_t vmm_drawing_age(const struct vmm_display *display);
 
 /* queries.c: questions and replies. */
 

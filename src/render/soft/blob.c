@@ -79,6 +79,9 @@ static void blob_frame_destroy(struct frame *base)
 static const struct frame_ops blob_frame_ops = {
 	.begin_read = blob_begin_read,
 	.end_read = blob_end_read,
+	.start_read = frame_start_at_once,
+	.stop_read = frame_stop_at_once,
+	.get_dmabuf = frame_no_dmabuf,
 	.destroy = blob_frame_destroy,
 };
 

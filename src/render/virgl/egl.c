@@ -176,6 +176,8 @@ static int open_platform(struct egl *egl, EGLenum platform, void *native)
 	}
 	if (result < 0) {
 		drop_display(egl);
+	} else {
+		egl_find_export(egl);
 	}
 	return result;
 }
@@ -397,6 +399,11 @@ int egl_list(const struct vendor_choice *choice, struct gpu_list *list,
 const struct gpu *egl_gpu(const struct egl *egl)
 {
 	return &egl->gpu;
+}
+
+void (*egl_function(struct egl *egl, const char *name))(void)
+{
+	return egl->get_proc_address(name);
 }
 
 void *egl_create_context(struct egl *egl, int major, int minor)

@@ -8,7 +8,10 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include "frame/frame.h"
 #include "render/virgl/gpu.h"
 #include "render/virgl/vendor.h"
 
@@ -41,9 +44,20 @@ int egl_list(const struct vendor_choice *choice, struct gpu_list *list,
 /* What draws, as far as it tells; owned by the display. */
 const struct gpu *egl_gpu(const struct egl *egl);
 
+/* A function of GL, as eglGetProcAddress finds it; NULL: there is none. */
+void (*egl_function(struct egl *egl, const char *name))(void);
+
 /* A context that shares objects with all others; NULL when this version cannot be had. */
 void *egl_create_context(struct egl *egl, int major, int minor);
 void egl_destroy_context(struct egl *egl, void *context);
+
+/*
+ * The buffer of a texture's first level; its descriptor is the caller's. Asking does not hand over what
+ * was drawn: egl_flush does, of the context that is current. Returns 0, or -ENOTSUP: the driver cannot
+ * export it, or not as one buffer from its first byte on.
+ */
+int egl_export_texture(struct egl *egl, uint32_t texture, struct frame_dmabuf *dmabuf);
+void egl_flush(struct egl *egl);
 
 /* From any thread. Returns 0 or -1. */
 int egl_make_current(struct egl *egl, void *context);

@@ -35,6 +35,13 @@ struct egl {
 	PFNEGLQUERYDEVICESTRINGEXTPROC query_device_string;
 	PFNEGLQUERYDEVICEBINARYEXTPROC query_device_binary; // may be NULL
 	PFNEGLQUERYDISPLAYATTRIBEXTPROC query_display_attrib; // NULL: does not tell devices
+
+	/* The driver exports textures, or all of these are NULL. */
+	PFNEGLCREATEIMAGEKHRPROC create_image;
+	PFNEGLDESTROYIMAGEKHRPROC destroy_image;
+	PFNEGLEXPORTDMABUFIMAGEQUERYMESAPROC query_export;
+	PFNEGLEXPORTDMABUFIMAGEMESAPROC export;
+	void (*flush)(void);
 };
 
 bool egl_has_extension(const char *list, const char *name);
@@ -48,6 +55,9 @@ void egl_describe_device(
 
 /* Fills in what a current context says: renderer, version, driver, and what was not known before. */
 int egl_describe_display(struct egl *egl);
+
+/* Finds out whether the display's driver exports textures. */
+void egl_find_export(struct egl *egl);
 
 /* Writes the error; returns -ENODEV. */
 int egl_fail(struct egl *egl, const char *format, ...) __attribute__((format(printf, 2, 3)));

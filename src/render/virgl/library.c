@@ -26,6 +26,7 @@ static const struct symbol functions[] = {
 	FUNCTION(submit_cmd),
 	FUNCTION(resource_create),
 	FUNCTION(resource_unref),
+	FUNCTION(resource_get_info),
 	FUNCTION(resource_attach_iov),
 	FUNCTION(resource_detach_iov),
 	FUNCTION(transfer_read_iov),

@@ -32,6 +32,7 @@ struct virgl_library {
 	int (*resource_create)(struct virgl_renderer_resource_create_args *args, struct iovec *iov,
 		uint32_t iov_count);
 	void (*resource_unref)(uint32_t resource);
+	int (*resource_get_info)(int resource, struct virgl_renderer_resource_info *info);
 	int (*resource_attach_iov)(int resource, struct iovec *iov, int iov_count);
 	void (*resource_detach_iov)(int resource, struct iovec **iov, int *iov_count);
 	int (*transfer_read_iov)(uint32_t resource, uint32_t context, uint32_t level,

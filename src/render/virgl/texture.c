@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/fd.h"
+#include "base/log.h"
 #include "frame/frame_impl.h"
 #include "render/virgl/virgl_impl.h"
 
@@ -10,13 +12,22 @@
  * How this works
  *
  * A texture (or buffer) is the library's; here is its guest memory, mapped for as long as it is attached,
- * and the frames that show it. A frame keeps a shadow in private memory, and begin_read reads back just
- * the rectangle that is asked for. What is shown outlives the texture with the pixels last read.
+ * and the frames that show it. A frame keeps a shadow in private memory, into which just the rectangle
+ * that is asked for is read back: at once by begin_read, which waits for the GPU, or by the reader's thread
+ * for start_read. What is shown outlives the texture with the pixels last read.
+ *
+ * The reader writes into a shadow only while nobody looks at it: reads of a frame are one after the other,
+ * each from its begin to its stop. (begin_read is for screenshots and cursors, and need not care.)
  *
  * The library makes and deletes GL objects in the GL context that is current, and leaves nothing bound to
  * the texture unit that is active. It does not know then that the context that drew last has lost a
  * texture, or a framebuffer of the same number; so this is done in context 0, which draws nothing.
  */
+
+/* virgl_hw.h: VIRGL_RESOURCE_Y_0_TOP. */
+#define RESOURCE_Y_0_TOP 1u
+
+static struct log_limit read_errors = LOG_LIMIT_INIT;
 
 struct virgl_texture {
 	struct render_resource base;
@@ -33,6 +44,12 @@ struct texture_frame {
 	struct frame *shadow;
 	uint8_t *pixels; // of shadow
 	size_t stride;
+	uint32_t gl_name; // 0: not known
+	bool upside_down; // its first row is the picture's last
+	bool can_be_read_aside; // by the reader
+	bool export_tried;
+	struct frame_dmabuf dmabuf; // fd -1: none
+	struct list reads; // frame_read.link, in order: the first is being read, or ready
 };
 
 static struct texture_frame *to_texture_frame(struct frame *frame);
@@ -84,10 +101,21 @@ static int refresh(struct texture_frame *frame, const struct rect *rect)
 		: 0;
 }
 
+static struct frame_read *first_read(const struct texture_frame *frame)
+{
+	struct list *link = list_first(&frame->reads);
+
+	return link ? container_of(link, struct frame_read, link) : NULL;
+}
+
 static int texture_begin_read(struct frame *base, const struct rect *rect, struct frame_view *view)
 {
 	struct texture_frame *frame = to_texture_frame(base);
+	struct frame_read *reading = first_read(frame);
 
+	if (reading && reading->maker_data) {
+		virgl_read_wait(reading->maker_data);
+	}
 	if (frame->texture) {
 		int result = refresh(frame, rect);
 
@@ -103,10 +131,123 @@ static void texture_end_read(struct frame *base)
 	frame_end_read(to_texture_frame(base)->shadow);
 }
 
+static void begin_first(struct texture_frame *frame)
+{
+	struct frame_read *read = first_read(frame);
+	const struct virgl_read_target target = {
+		.texture = frame->gl_name,
+		.height = frame->base.height,
+		.upside_down = frame->upside_down,
+		.rect = read ? read->rect : (struct rect){ 0 },
+		.format = frame->base.format,
+		.pixels = frame->pixels,
+		.stride = frame->stride,
+	};
+
+	if (read) {
+		virgl_read_begin(read->maker_data, &target);
+	}
+}
+
+/* What the reader cannot read is read at once, and so are this frame's later reads. */
+static void handle_read(void *data, int result)
+{
+	struct texture_frame *frame = data;
+	struct frame_read *read = first_read(frame);
+
+	read->maker_data = NULL;
+	if (result < 0) {
+		log_limited(&read_errors, LOG_WARN,
+			"VirGL: resource %u cannot be read aside: reading it waits for the GPU",
+			frame->texture->info.id);
+		frame->can_be_read_aside = false;
+	}
+	result = result < 0 ? texture_begin_read(&frame->base, &read->rect, &read->view)
+			    : frame_begin_read(frame->shadow, &read->rect, &read->view);
+	if (result < 0) {
+		list_remove(&read->link);
+		begin_first(frame);
+	}
+	frame_read_end_wait(read, result);
+}
+
+static int texture_start_read(struct frame *base, struct frame_read *read)
+{
+	struct texture_frame *frame = to_texture_frame(base);
+
+	if (frame->texture && frame->can_be_read_aside) {
+		read->maker_data = virgl_read_create(
+			frame->texture->device->virgl->reader, handle_read, frame);
+	}
+	if (!read->maker_data) {
+		return texture_begin_read(base, &read->rect, &read->view);
+	}
+	list_append(&frame->reads, &read->link);
+	if (first_read(frame) == read) {
+		begin_first(frame);
+	}
+	return FRAME_PENDING;
+}
+
+static void texture_stop_read(struct frame *base, struct frame_read *read)
+{
+	struct texture_frame *frame = to_texture_frame(base);
+	bool was_first = first_read(frame) == read;
+
+	virgl_read_cancel(read->maker_data);
+	list_remove(&read->link);
+	if (was_first) {
+		begin_first(frame);
+	}
+}
+
+static int texture_get_dmabuf(struct frame *base, struct frame_dmabuf *dmabuf)
+{
+	struct texture_frame *frame = to_texture_frame(base);
+
+	struct egl *egl = frame->texture ? frame->texture->device->virgl->egl : NULL;
+
+	/* Not before somebody wants it: a shared texture may lie in memory in a slower way. */
+	if (egl && frame->gl_name && !frame->export_tried) {
+		frame->export_tried = true;
+		if (egl_export_texture(egl, frame->gl_name, &frame->dmabuf) == 0) {
+			frame->dmabuf.upside_down = frame->upside_down;
+		}
+	}
+	if (!egl || frame->dmabuf.fd < 0) {
+		return -ENOTSUP;
+	}
+	egl_flush(egl);
+	*dmabuf = frame->dmabuf;
+	return 0;
+}
+
+/* The texture goes: what was to be read of it is what was read last. */
+static void leave_texture(struct texture_frame *frame)
+{
+	struct frame_read *read;
+
+	frame_ref(&frame->base); // who is told may let it go
+	list_remove(&frame->link);
+	frame->texture = NULL;
+	while ((read = first_read(frame))) {
+		virgl_read_cancel(read->maker_data);
+		read->maker_data = NULL;
+		list_remove(&read->link);
+		if (read->pending) {
+			frame_begin_read(frame->shadow, &read->rect, &read->view);
+			frame_read_end_wait(read, 0);
+		}
+	}
+	frame_unref(&frame->base);
+}
+
 static void texture_frame_destroy(struct frame *base)
 {
 	struct texture_frame *frame = to_texture_frame(base);
 
+	assert(list_is_empty(&frame->reads));
+	fd_close(&frame->dmabuf.fd);
 	list_remove(&frame->link);
 	frame_unref(frame->shadow);
 	free(frame);
@@ -115,6 +256,9 @@ static void texture_frame_destroy(struct frame *base)
 static const struct frame_ops texture_frame_ops = {
 	.begin_read = texture_begin_read,
 	.end_read = texture_end_read,
+	.start_read = texture_start_read,
+	.stop_read = texture_stop_read,
+	.get_dmabuf = texture_get_dmabuf,
 	.destroy = texture_frame_destroy,
 };
 
@@ -159,6 +303,20 @@ static int texture_detach_backing(struct render_resource *base, uint64_t token)
 	return 0;
 }
 
+/* Asks the library what the texture is in GL. */
+static void describe(struct texture_frame *frame)
+{
+	struct virgl_renderer_resource_info info;
+
+	if (library_of(frame->texture)->resource_get_info((int)frame->texture->info.id, &info) ==
+		0) {
+		frame->gl_name = info.tex_id;
+		frame->upside_down = info.flags & RESOURCE_Y_0_TOP;
+	}
+	frame->can_be_read_aside = frame->gl_name && frame->texture->device->virgl->reader;
+	frame->dmabuf.fd = -1;
+}
+
 static struct frame *texture_get_frame(
 	struct render_resource *base, const struct render_blob_layout *layout)
 {
@@ -179,6 +337,8 @@ static struct frame *texture_get_frame(
 	frame_init(&frame->base, &texture_frame_ops, texture->info.width, texture->info.height,
 		texture->info.frame_format);
 	frame->texture = texture;
+	list_init(&frame->reads);
+	describe(frame);
 	list_append(&texture->frames, &frame->link);
 	return &frame->base;
 }
@@ -188,8 +348,7 @@ static int texture_destroy(struct render_resource *base, uint64_t token)
 	struct virgl_texture *texture = to_texture(base);
 
 	list_for_each_safe(link, following, &texture->frames) {
-		list_remove(link);
-		container_of(link, struct texture_frame, link)->texture = NULL;
+		leave_texture(container_of(link, struct texture_frame, link));
 	}
 	texture_detach_backing(base, token);
 	leave_contexts(library_of(texture), &texture->info);

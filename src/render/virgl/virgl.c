@@ -22,7 +22,7 @@
  * its contexts are ours, handed over through the library's callbacks.
  *
  * All calls come from the loop's thread; the library's own thread waits for fences and calls only
- * make_current.
+ * make_current. reader.c has a thread that reads pixels back, which does not call the library.
  */
 
 struct virgl_context {
@@ -205,6 +205,9 @@ static int handle_make_current(void *cookie, int scanout, virgl_renderer_gl_cont
 	struct virgl *virgl = cookie;
 
 	(void)scanout;
+	if (virgl->reader && pthread_equal(virgl->thread, pthread_self())) {
+		virgl_reader_note_switch(virgl->reader, context);
+	}
 	return egl_make_current(virgl->egl, context);
 }
 
@@ -315,10 +318,12 @@ struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 	virgl->loop = loop;
 	/* Before anything of GL is in the process: drivers are asked in children of it. */
 	virgl->egl = virgl_open_display(config);
+	virgl->thread = pthread_self();
 	if (!virgl->egl || virgl_library_load(&virgl->library) < 0 || start_library(virgl) < 0 ||
 		find_capsets(virgl) < 0 || virgl_fences_open(virgl) < 0) {
 		goto fail;
 	}
+	virgl->reader = virgl_reader_open(loop, virgl->egl);
 	describe(virgl);
 	log_features(virgl);
 	return virgl;
@@ -335,6 +340,8 @@ void virgl_close(struct virgl *virgl)
 	}
 	assert(!virgl->device);
 	virgl_fences_close(virgl);
+	virgl_reader_close(virgl->reader);
+	virgl->reader = NULL;
 	if (virgl->started) {
 		virgl->library.cleanup(virgl);
 	}

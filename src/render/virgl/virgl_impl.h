@@ -4,10 +4,13 @@
 
 /* What the files of this room share. */
 
+#include <pthread.h>
+
 #include "base/list.h"
 #include "render/render_impl.h"
 #include "render/virgl/awake.h"
 #include "render/virgl/library.h"
+#include "render/virgl/reader.h"
 #include "render/virgl/virgl.h"
 
 #define VIRGL_CAPSETS 2
@@ -16,8 +19,10 @@ struct virgl_device;
 
 struct virgl {
 	struct loop *loop;
+	pthread_t thread; // the loop's
 	struct virgl_library library;
 	struct egl *egl;
+	struct virgl_reader *reader; // NULL: textures are read where they are drawn
 	struct virgl_renderer_callbacks callbacks;
 	bool started;
 	struct loop_fd *poll_source; // NULL: the library cannot tell when a fence ends

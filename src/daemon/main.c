@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 
 /* Exit statuses: 0 the work is done, 1 something failed or is impossible here, 2 wrong options. */
 #define EXIT_USAGE 2
+
+#define HEAP_KEPT (4 << 20) // bytes
 
 /*
  * A descriptor under 3 that is closed would become a socket, and the log would be written to it.
@@ -45,6 +48,16 @@ static void raise_fd_limit(void)
 	}
 }
 
+/*
+ * Command streams of some 100 KiB come and go with each frame. glibc would give their pages back each time, and
+ * have them made anew; so the heap keeps as much as a few of them.
+ */
+static void keep_heap(void)
+{
+	mallopt(M_MMAP_THRESHOLD, HEAP_KEPT);
+	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+}
+
 static int refuse_options(int result, const char *error)
 {
 	log_error("%s", error);
@@ -60,6 +73,7 @@ int main(int argc, char **argv)
 	fill_standard_fds();
 	signal(SIGPIPE, SIG_IGN); // a reader of the log may go before us
 	raise_fd_limit();
+	keep_heap();
 	memory_mmap_install_sigbus_handler();
 	log_init("virtio-gpud", NULL, LOG_INFO);
 	result = options_parse(&options, argc, argv, error);

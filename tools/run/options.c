@@ -68,7 +68,7 @@ static const char help[] =
 	"  --poll-us=N            are handed to it; --max-memory bounds what a client shares, too;\n"
 	"                         --poll-us is as --spin-us if not given\n"
 	"  --max-clients=N        connections at a time (default 16)\n"
-	"  --spin-us=N            look for bytes and answers so long before sleeping (default: 50 with\n"
+	"  --spin-us=N            look for bytes and answers so long before sleeping (default: 100 with\n"
 	"                         four processors or more, else 0)\n"
 	"  --no-namespace         leave /tmp/.virgl_test alone: Mesa before 23.1 finds no other path, so\n"
 	"                         the program gets a mount namespace in which it is the right socket\n"
@@ -222,7 +222,7 @@ static uint32_t default_spin_us(void)
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) >= 4 ? 50 : 0;
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) >= 4 ? 100 : 0;
 }
 
 int options_read(struct options *options, int argc, char **argv)

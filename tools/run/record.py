@@ -52,6 +52,7 @@ def arguments():
     parser.add_argument("--only", help="participants, with commas")
     parser.add_argument("--server", action="append", default=[], metavar="NAME=OPTIONS",
                         help="one more participant: virtio-gpu-run with these options")
+    parser.add_argument("--no-cpu", action="store_true", help="leave the server's CPU time out")
     parser.add_argument("--scenes", help="of glmark2, with blanks")
     return parser.parse_args()
 
@@ -294,7 +295,7 @@ def main():
                 third = round_number % 3 == 0
                 if name == "native" and not third:
                     continue
-                rows = {**measure_program(name, given.seconds, third and name != "native"),
+                rows = {**measure_program(name, given.seconds, third and name != "native" and not given.no_cpu),
                         **measure_glmark2(name, given.seconds, scenes)}
                 for row, sample in rows.items():
                     samples[name].setdefault(row, [None] * given.rounds)[round_number] = sample

@@ -36,6 +36,9 @@
 /* The thread looks this often whether it shall go on waiting for a GPU that may never end. */
 #define LOOK_NS UINT64_C(50000000)
 
+/* After so many it takes the GPU for lost: 10 s, longer than a driver needs to reset one. */
+#define LOOKS_MAX 200
+
 struct fence {
 	void *context; // as virgl_reader_note_switch names it
 	GLsync sync;
@@ -132,7 +135,10 @@ static void remove_fence(const struct gl *gl, struct fences *fences, size_t inde
 		(fences->count - index) * sizeof(fences->all[0]));
 }
 
-/* The last fence of a context stands for all before it. */
+/*
+ * The last fence of a context stands for all before it. It is flushed here: NVIDIA's driver does not when another
+ * context is made current, and whoever waits in another context would do so for ever.
+ */
 static int add_fence(const struct gl *gl, struct fences *fences, void *context)
 {
 	GLsync sync = gl->FenceSync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
@@ -141,6 +147,7 @@ static int add_fence(const struct gl *gl, struct fences *fences, void *context)
 	if (!sync) {
 		return -EIO;
 	}
+	gl->Flush();
 	while (index < fences->count && fences->all[index].context != context) {
 		index++;
 	}
@@ -170,10 +177,13 @@ static int wait_for(struct virgl_read *read, GLsync sync)
 	const struct gl *gl = &read->reader->gl;
 	GLenum state;
 
-	/* Flushed already: by glFlush, or when the context was left. */
-	while ((state = gl->ClientWaitSync(sync, 0, LOOK_NS)) == GL_TIMEOUT_EXPIRED) {
+	for (int looks = 1; (state = gl->ClientWaitSync(sync, 0, LOOK_NS)) == GL_TIMEOUT_EXPIRED;
+		looks++) {
 		if (is_unwanted(read)) {
 			return -ECANCELED;
+		}
+		if (looks == LOOKS_MAX) {
+			return -ETIMEDOUT;
 		}
 	}
 	return state == GL_WAIT_FAILED ? -EIO : 0;
@@ -482,7 +492,6 @@ void virgl_read_begin(struct virgl_read *read, const struct virgl_read_target *t
 	read->result = add_fence(&reader->gl, &reader->fences, reader->current);
 	read->fences = reader->fences;
 	reader->fences.count = 0;
-	reader->gl.Flush();
 
 	pthread_mutex_lock(&reader->mutex);
 	read->state = READ_QUEUED;

@@ -34,10 +34,12 @@
 #define FENCES_MAX 16
 
 /* The thread looks this often whether it shall go on waiting for a GPU that may never end. */
-#define LOOK_NS UINT64_C(50000000)
+#define LOOK_NS UINT64_C(10000000)
 
 /* After so many it takes the GPU for lost: 10 s, longer than a driver needs to reset one. */
-#define LOOKS_MAX 200
+#define LOOKS_MAX 1000
+
+#define FORGET_NS UINT64_C(1000000000)
 
 struct fence {
 	void *context; // as virgl_reader_note_switch names it
@@ -466,6 +468,17 @@ void virgl_reader_note_switch(struct virgl_reader *reader, void *next)
 	if (reader->current != next) {
 		add_fence(&reader->gl, &reader->fences, reader->current);
 		reader->current = next;
+	}
+}
+
+void virgl_reader_forget(struct virgl_reader *reader, void *context)
+{
+	for (size_t i = 0; i < reader->fences.count; i++) {
+		if (reader->fences.all[i].context == context) {
+			reader->gl.ClientWaitSync(reader->fences.all[i].sync, 0, FORGET_NS);
+			remove_fence(&reader->gl, &reader->fences, i);
+			return;
+		}
 	}
 }
 

@@ -40,6 +40,12 @@ void virgl_reader_close(struct virgl_reader *reader); // no read is left; NULL i
 /* Another GL context becomes current. What the former one has drawn comes before the next read. */
 void virgl_reader_note_switch(struct virgl_reader *reader, void *next);
 
+/*
+ * Before a context that was left is destroyed: waits, a second at most, for what it drew. For that nobody could
+ * wait any more.
+ */
+void virgl_reader_forget(struct virgl_reader *reader, void *context);
+
 /* A read that is not begun yet. NULL: no memory. `done` comes from the loop, unless it is cancelled. */
 struct virgl_read *virgl_read_create(struct virgl_reader *reader, virgl_read_fn done, void *data);
 

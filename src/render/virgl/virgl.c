@@ -197,6 +197,9 @@ static void handle_destroy_gl_context(void *cookie, virgl_renderer_gl_context co
 {
 	struct virgl *virgl = cookie;
 
+	if (virgl->reader && pthread_equal(virgl->thread, pthread_self())) {
+		virgl_reader_forget(virgl->reader, context);
+	}
 	egl_destroy_context(virgl->egl, context);
 }
 

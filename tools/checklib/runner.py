@@ -105,10 +105,12 @@ class Run:
 
     def meson_tests(self, build, suite, env=None, multiplier=1):
         """The tests of one suite, counted by test function."""
-        log = self.build(build) / "meson-logs" / "testlog.json"
+        # A log for each suite: several may run in one build at a time.
+        log = self.build(build) / "meson-logs" / f"{suite}.json"
         log.unlink(missing_ok=True)
         status, output = self.command(
             "meson", "test", "-C", self.build(build), "--no-rebuild", "--suite", suite,
+            "--logbase", suite,
             "--num-processes", self.jobs, "--timeout-multiplier", multiplier, "--print-errorlogs",
             env={"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})}, must=False)
         if "No suitable tests defined" in output or not log.exists():

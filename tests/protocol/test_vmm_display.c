@@ -147,6 +147,7 @@ static void wait_ms(struct peer *peer, uint32_t milliseconds)
 		usleep(1000);
 		display_ns = __real_loop_now_ns() - offset;
 	}
+	turn(peer); // what became due while this process was kept from running
 }
 
 /* Reads at most max bytes of what is there. */

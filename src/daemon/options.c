@@ -31,6 +31,9 @@
 #define MEMORY_MAX  (1024 * GIB)
 #define MEMORY_HELP "512M"
 
+/* Textures: of a 5K screen, three buffers and what a game draws with. */
+#define MEMORY_3D_HELP "2G"
+
 #define RESOURCES_MAX  (1u << 20)
 #define RESOURCES_HELP "16384"
 
@@ -429,7 +432,8 @@ static const struct option_spec option_specs[] = {
 		"before sleeping (0)",
 		parse_poll_us },
 	{ "max-memory", "SIZE",
-		"host memory that the guest can make the daemon hold (" MEMORY_HELP ")",
+		"host memory that the guest can make the daemon hold (" MEMORY_HELP ",\n"
+		"with OpenGL " MEMORY_3D_HELP ")",
 		parse_max_memory },
 	{ "max-resources", "N",
 		"resources of the guest, and memory slots of the VMM (" RESOURCES_HELP ")",
@@ -469,12 +473,20 @@ static struct options default_options(void)
 	uint64_t size = 0;
 
 	/* From the text of the help, so that it is true. */
-	value_parse_size(MEMORY_HELP, MEMORY_MIN, MEMORY_MAX, &options.bridge.max_memory);
 	value_parse_size(REQUEST_HELP, REQUEST_MIN, REQUEST_MAX, &size);
 	options.bridge.max_request = (uint32_t)size;
 	value_parse_number(RESOURCES_HELP, 1, RESOURCES_MAX, &size);
 	options.bridge.max_resources = (uint32_t)size;
 	return options;
+}
+
+/* What depends on other options. From the text of the help, too. */
+static void fill_defaults(struct options *options)
+{
+	if (options->bridge.max_memory == 0) {
+		value_parse_size(options->virgl ? MEMORY_3D_HELP : MEMORY_HELP, MEMORY_MIN,
+			MEMORY_MAX, &options->bridge.max_memory);
+	}
 }
 
 /* QEMU's conventions: "--print-capabilities" ignores all else, mistakes included. */
@@ -604,6 +616,7 @@ int options_parse(
 			return result;
 		}
 	}
+	fill_defaults(options);
 	return check_together(options, argc, argv, error);
 }
 

@@ -67,6 +67,8 @@ static void defaults_are_those_of_the_help(void **state)
 	assert_null(options->name);
 	assert_int_equal(options->log_level, LOG_INFO);
 	assert_true(options->bridge.max_memory == 512u << 20);
+	assert_true(
+		parse("--capset=virgl", "--fd=3", NULL).options.bridge.max_memory == 2ull << 30);
 	assert_int_equal(options->bridge.max_resources, 16384);
 	assert_int_equal(options->bridge.max_request, 512 << 10);
 	assert_int_equal(options->bridge.poll_us, 0);

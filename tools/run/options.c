@@ -231,7 +231,7 @@ int options_read(struct options *options, int argc, char **argv)
 	int option;
 
 	*options = (struct options){
-		.max_memory = 512u << 20,
+		.max_memory = 2ull << 30, // as the daemon has it
 		.max_clients = 16,
 		.spin_us = default_spin_us(),
 		.log_level = LOG_WARN,

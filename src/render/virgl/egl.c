@@ -128,9 +128,18 @@ static int check_display(struct egl *egl)
 	return 0;
 }
 
+/* The highest version that there is: some drivers tell the one that was asked for. */
 static int make_root(struct egl *egl)
 {
-	egl->root = egl_create_context(egl, 3, 2);
+	static const int versions[][2] = { { 4, 6 }, { 4, 5 }, { 4, 3 }, { 4, 1 }, { 3, 3 },
+		{ 3, 2 } };
+
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		egl->root = egl_create_context(egl, versions[i][0], versions[i][1]);
+		if (egl->root != EGL_NO_CONTEXT) {
+			break;
+		}
+	}
 	if (egl->root == EGL_NO_CONTEXT || egl_make_current(egl, egl->root) < 0) {
 		return egl_fail(egl, "no OpenGL 3.2 context (EGL error 0x%x)",
 			(unsigned int)egl->get_error());

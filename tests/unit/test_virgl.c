@@ -239,6 +239,155 @@ static void transfers_come_back(void **state)
 	render_resource_destroy(texture, 1);
 }
 
+enum {
+	FORMAT_DXT5 = 108,
+	FORMAT_RGTC1 = 113,
+	BLOCK = 4, // pixels
+	LEVEL_SIDE = 32, // of level 1
+	LAYERS = 3,
+	BLOCKS_X = LEVEL_SIDE / BLOCK,
+	BLOCKS_Y = LEVEL_SIDE / 2 / BLOCK,
+};
+
+#define BACK (RAM_SIZE / 2)
+
+/* An array of layers of 64x32, of which level 1 has a number in each byte. */
+static struct render_resource *make_compressed(uint32_t format, uint32_t block_size)
+{
+	const struct render_texture_info info = {
+		.id = TEXTURE,
+		.target = 7, // array of 2D
+		.format = format,
+		.bind = 1 << 3,
+		.width = LEVEL_SIDE * 2,
+		.height = LEVEL_SIDE,
+		.depth = 1,
+		.array_size = LAYERS,
+		.last_level = 1,
+	};
+	const uint32_t layer_size = BLOCKS_X * BLOCKS_Y * block_size;
+	struct render_transfer_3d transfer = {
+		.box = { .width = LEVEL_SIDE, .height = LEVEL_SIDE / 2, .depth = 1 },
+		.level = 1,
+		.stride = BLOCKS_X * block_size,
+		.to_host = true,
+	};
+	struct render_resource *texture;
+	struct memory_span spans[2];
+
+	assert_int_equal(render_create_texture(test.renderer, &info, &texture), 0);
+	for (uint32_t i = 0; i < LAYERS * layer_size; i++) {
+		test.ram[i] = (uint8_t)(i / block_size * 7 + i % block_size);
+	}
+	/* In two pieces, which part the second row of what is read back. */
+	assert_int_equal(memory_resolve(test.memory, RAM_ADDR, BACK + 200, &spans[0], 1), 1);
+	spans[1] = spans[0];
+	spans[1].offset += BACK + 4096;
+	spans[1].len = 4096;
+	assert_int_equal(render_attach_backing(texture, spans, 2, 1), 0);
+	/* The library takes one layer at a time. */
+	for (; transfer.box.z < LAYERS; transfer.box.z++, transfer.offset += layer_size) {
+		assert_int_equal(render_transfer_3d(texture, &transfer), 0);
+	}
+	return texture;
+}
+
+/* A byte of what the backing has from BACK on. */
+static uint8_t back_byte(uint32_t at)
+{
+	return test.ram[BACK + at + (at < 200 ? 0 : 4096 - 200)];
+}
+
+/* Reads a box of blocks, and finds each byte in its place and the others untouched. */
+static void read_blocks(struct render_resource *texture, uint32_t block_size, uint32_t x, uint32_t y,
+	uint32_t z, uint32_t width, uint32_t height, uint32_t depth)
+{
+	const uint32_t stride = width * block_size + 24, layer_stride = stride * height + 40;
+	const struct render_transfer_3d transfer = {
+		.box = { x * BLOCK, y * BLOCK, z, width * BLOCK, height * BLOCK, depth },
+		.level = 1,
+		.stride = stride,
+		.layer_stride = layer_stride,
+		.offset = BACK,
+	};
+
+	memset(test.ram + BACK, 0xee, BACK);
+	assert_int_equal(render_transfer_3d(texture, &transfer), 0);
+	for (uint32_t at = 0; at < 2 * 4096 - 200 && at < layer_stride * depth; at++) {
+		uint32_t layer = at / layer_stride, row = at % layer_stride / stride;
+		uint32_t column = at % layer_stride % stride, expected = 0xee;
+
+		if (row < height && column < width * block_size) {
+			expected = (((z + layer) * BLOCKS_Y + y + row) * BLOCKS_X + x +
+					   column / block_size) *
+					7 +
+				column % block_size;
+		}
+		assert_int_equal(back_byte(at), expected & 0xff);
+	}
+}
+
+static void parts_of_compressed_textures_come_back(void **state)
+{
+	static const struct {
+		uint32_t format, block_size;
+	} formats[] = { { FORMAT_DXT5, 16 }, { FORMAT_RGTC1, 8 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		uint32_t size = formats[i].block_size;
+		struct render_resource *texture = make_compressed(formats[i].format, size);
+
+		read_blocks(texture, size, 0, 0, 0, BLOCKS_X, BLOCKS_Y, 1);
+		read_blocks(texture, size, 3, 1, 0, 2, 3, 1);
+		read_blocks(texture, size, BLOCKS_X - 1, BLOCKS_Y - 1, LAYERS - 1, 1, 1, 1);
+		read_blocks(texture, size, 2, 1, 1, 5, 2, 2);
+		render_resource_destroy(texture, 1);
+	}
+}
+
+static void assert_not_read(struct render_resource *texture, struct render_transfer_3d transfer)
+{
+	memset(test.ram + BACK, 0xee, BACK);
+	assert_int_equal(render_transfer_3d(texture, &transfer), -22);
+	for (uint32_t at = 0; at < BACK; at++) {
+		assert_int_equal(test.ram[BACK + at], 0xee);
+	}
+}
+
+static void wrong_reads_of_compressed_textures_are_refused(void **state)
+{
+	const struct render_transfer_3d good = {
+		.box = { 8, 8, 0, 8, 8, LAYERS },
+		.level = 1,
+		.offset = BACK,
+	};
+	struct render_resource *texture = make_compressed(FORMAT_DXT5, 16);
+	struct render_transfer_3d bad[10];
+
+	(void)state;
+	for (size_t i = 0; i < 10; i++) {
+		bad[i] = good;
+	}
+	assert_int_equal(render_transfer_3d(texture, &good), 0);
+	bad[0].level = 2;
+	bad[1].level = UINT32_MAX;
+	bad[2].box.x = 9; // within a block
+	bad[3].box.x = 28; // beyond the level
+	bad[4].box.height = UINT32_MAX - 7;
+	bad[5].box.z = LAYERS;
+	bad[6].stride = 31; // less than a row
+	bad[7].layer_stride = BLOCKS_X * 16; // less than a layer
+	bad[8].layer_stride = UINT32_MAX; // beyond the backing
+	bad[9].offset = UINT64_MAX - 7;
+	for (size_t i = 0; i < 10; i++) {
+		assert_not_read(texture, bad[i]);
+	}
+	render_detach_backing(texture, 1);
+	assert_not_read(texture, good);
+	render_resource_destroy(texture, 1);
+}
+
 /* virgl_protocol.h: command, object and length in one word. */
 static uint32_t command(uint32_t number, uint32_t object, uint32_t len)
 {
@@ -1000,6 +1149,8 @@ int main(void)
 		TEST(capsets_have_contents),
 		TEST(frames_show_each_pixel),
 		TEST(transfers_come_back),
+		TEST(parts_of_compressed_textures_come_back),
+		TEST(wrong_reads_of_compressed_textures_are_refused),
 		TEST(streams_draw),
 		TEST(contexts_do_not_mix),
 		TEST(textures_do_not_disturb_contexts),

@@ -299,8 +299,8 @@ static uint8_t back_byte(uint32_t at)
 }
 
 /* Reads a box of blocks, and finds each byte in its place and the others untouched. */
-static void read_blocks(struct render_resource *texture, uint32_t block_size, uint32_t x, uint32_t y,
-	uint32_t z, uint32_t width, uint32_t height, uint32_t depth)
+static void read_blocks(struct render_resource *texture, uint32_t block_size, uint32_t x,
+	uint32_t y, uint32_t z, uint32_t width, uint32_t height, uint32_t depth)
 {
 	const uint32_t stride = width * block_size + 24, layer_stride = stride * height + 40;
 	const struct render_transfer_3d transfer = {

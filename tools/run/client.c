@@ -178,14 +178,6 @@ static int reply_fd(struct client *client, int fd)
  */
 #define CAPABILITY_ARB_BUFFER_STORAGE (1u << 31)
 
-/*
- * With it Mesa fills a busy texture from elsewhere, and reads back where it then has no copy of its own;
- * without it waits, and has the copy. libvirglrenderer (0.10.4, 1.1.0) reads parts of compressed textures
- * wrongly: it takes blocks from the beginning of the level. With virgl_test_server that does not show,
- * since it has done all before when it is asked whether a texture is busy.
- */
-#define CAPABILITY_COPY_TRANSFER (1u << 26)
-
 static int read_capset(struct client *client, uint32_t id, uint32_t version,
 	uint8_t bytes[static DEVICE_CAPSET_MAX], uint32_t *size)
 {
@@ -203,7 +195,7 @@ static int read_capset(struct client *client, uint32_t id, uint32_t version,
 	error = device_get_capset(client->device, id, version, bytes, *size);
 	if (error == 0 && id == 2 && *size >= CAPS_V2_CAPABILITY_BITS + sizeof(bits)) {
 		memcpy(&bits, bytes + CAPS_V2_CAPABILITY_BITS, sizeof(bits));
-		bits &= ~(CAPABILITY_ARB_BUFFER_STORAGE | CAPABILITY_COPY_TRANSFER);
+		bits &= ~CAPABILITY_ARB_BUFFER_STORAGE;
 		memcpy(bytes + CAPS_V2_CAPABILITY_BITS, &bits, sizeof(bits));
 	}
 	return error;

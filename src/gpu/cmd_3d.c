@@ -13,6 +13,9 @@
  *
  * What RESOURCE_CREATE_3D makes belongs to the second renderer. What CREATE_2D made stays with the first;
  * when it is attached to a context the second one gets a shadow of it, which follows each transfer.
+ *
+ * A blob of guest memory has no size in pixels and no format, so it is attached without the second renderer
+ * knowing: drivers attach each object to each context that opens it, also where no command names it.
  */
 
 /* Gallium's, as VirGL has them on the wire. */
@@ -199,11 +202,7 @@ uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_reque
 	if (response != VIRTIO_GPU_RESP_OK_NODATA) {
 		return response;
 	}
-	if (resource->kind == GPU_RESOURCE_BLOB) {
-		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_UNSPEC,
-			"resource %u: guest blobs are not known to the renderer", resource->id);
-	}
-	if (!renderer_part(resource)) {
+	if (resource->kind == GPU_RESOURCE_IMAGE && !resource->shadow) {
 		response = create_shadow(device, request, resource);
 	}
 	if (response != VIRTIO_GPU_RESP_OK_NODATA || gpu_attachment_find(context, resource)) {
@@ -214,7 +213,9 @@ uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_reque
 			"context %u: no room to attach resource %u (max-memory reached)",
 			context->id, resource->id);
 	}
-	render_context_attach(context->render, renderer_part(resource));
+	if (renderer_part(resource)) {
+		render_context_attach(context->render, renderer_part(resource));
+	}
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -230,7 +231,9 @@ uint32_t gpu_cmd_ctx_detach_resource(struct gpu_device *device, struct gpu_reque
 	}
 	attachment = gpu_attachment_find(context, resource);
 	if (attachment) {
-		render_context_detach(context->render, renderer_part(resource));
+		if (renderer_part(resource)) {
+			render_context_detach(context->render, renderer_part(resource));
+		}
 		gpu_attachment_destroy(&device->contexts, attachment);
 	}
 	return VIRTIO_GPU_RESP_OK_NODATA;

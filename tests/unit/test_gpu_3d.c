@@ -377,8 +377,6 @@ static void images_get_a_shadow(void **state)
 	assert_int_equal(attach_resource(test, 1, 7), ERR_RESOURCE);
 	assert_int_equal(attach_resource(test, 9, 7), ERR_CONTEXT);
 	assert_int_equal(detach_resource(test, 9, 7), ERR_CONTEXT);
-	assert_int_equal(create_blob(fixture, 8, 4096, RAM_ADDR), OK);
-	assert_int_equal(attach_resource(test, 1, 8), ERR_UNSPEC);
 }
 
 /* 5.7.6.7: the answer says that the work is done, and for drivers that all before it is, too. */
@@ -457,6 +455,28 @@ static struct gpu_context_status status_of(struct test *test, uint32_t id)
 		}
 	}
 	return (struct gpu_context_status){ 0 };
+}
+
+static void blobs_are_attached_without_the_renderer(void **state)
+{
+	struct test *test = *state;
+	struct fixture *fixture = test->fixture;
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	assert_int_equal(create_blob(fixture, 8, 4096, RAM_ADDR), OK);
+	assert_int_equal(attach_resource(test, 1, 8), OK);
+	assert_int_equal(attach_resource(test, 1, 8), OK);
+	assert_int_equal(status_of(test, 1).resources, 1);
+	assert_int_equal(test->fake->textures + test->fake->attached, 0);
+	assert_int_equal(detach_resource(test, 1, 8), OK);
+	assert_int_equal(status_of(test, 1).resources, 0);
+	assert_int_equal(attach_resource(test, 1, 8), OK);
+	assert_int_equal(unref(fixture, 8), OK);
+	assert_int_equal(status_of(test, 1).resources, 0);
+	assert_int_equal(create_blob(fixture, 8, 4096, RAM_ADDR), OK);
+	assert_int_equal(attach_resource(test, 1, 8), OK);
+	assert_int_equal(destroy_context(test, 1), OK);
+	assert_int_equal(unref(fixture, 8), OK);
 }
 
 static void contexts_are_counted(void **state)
@@ -645,6 +665,7 @@ int main(void)
 		TEST(what_cannot_be_shown_is_not),
 		cmocka_unit_test_setup_teardown(textures_are_charged, setup_small, teardown),
 		TEST(images_get_a_shadow),
+		TEST(blobs_are_attached_without_the_renderer),
 		{ "images_get_a_shadow (remote)", images_get_a_shadow, setup_remote, teardown,
 			NULL },
 		TEST(fences_keep_their_order),

@@ -250,9 +250,10 @@ static const char *capset_name(uint32_t capset)
 
 static json_t *describe_context(const struct gpu_context_status *status)
 {
-	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "context", number(status->id),
-		"name", status->name, "capset", capset_name(status->capset), "submits",
-		number(status->submits), "submit_bytes", number(status->submit_bytes), "resources",
+	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "context",
+		number(status->id), "name", status->name, "capset", capset_name(status->capset),
+		"submits", number(status->submits), "submit_bytes", number(status->submit_bytes),
+		"sub_contexts", number(status->sub_contexts), "resources",
 		number(status->resources), "resource_bytes", number(status->resource_bytes),
 		"fences", number(status->fences));
 }

@@ -4,6 +4,7 @@
 
 #include "gpu/decode.h"
 #include "gpu/device_impl.h"
+#include "gpu/sub_context.h"
 #include "gpu/texture.h"
 
 /*
@@ -307,6 +308,32 @@ uint32_t gpu_cmd_transfer_from_host_3d(struct gpu_device *device, struct gpu_req
 	return transfer(device, request, false);
 }
 
+static uint32_t run_stream(struct gpu_device *device, const struct gpu_request *request,
+	struct gpu_context *context, uint8_t *bytes, uint32_t size)
+{
+	const struct gpu_stream stream = { bytes, size };
+	bool ends;
+	int result = gpu_sub_contexts_begin(&device->contexts, context, stream, &ends);
+
+	if (result == -EDQUOT) {
+		return gpu_out_of_memory(device, request,
+			"context %u: no room for its sub-contexts (max-memory reached)",
+			context->id);
+	}
+	if (result == 0 && size) {
+		result = render_context_submit(context->render, bytes, size);
+	}
+	if (ends) {
+		gpu_sub_contexts_end(&device->contexts, context, result == 0);
+	}
+	if (result < 0) {
+		return context_error(device, request, context->id, result);
+	}
+	context->submits++;
+	context->submit_bytes += size;
+	return VIRTIO_GPU_RESP_OK_NODATA;
+}
+
 uint32_t gpu_cmd_submit_3d(struct gpu_device *device, struct gpu_request *request)
 {
 	static const size_t fixed = sizeof(struct virtio_gpu_cmd_submit);
@@ -315,7 +342,6 @@ uint32_t gpu_cmd_submit_3d(struct gpu_device *device, struct gpu_request *reques
 		device, request, decode_context_id(request->bytes));
 	/* The copy is this request's own: the renderer may write over it. */
 	uint8_t *stream = (uint8_t *)request->bytes + fixed;
-	int result;
 
 	if (!context) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
@@ -326,11 +352,5 @@ uint32_t gpu_cmd_submit_3d(struct gpu_device *device, struct gpu_request *reques
 			context->id, command.size, request->len - fixed, command.fence_count);
 	}
 	assert((uintptr_t)stream % 4 == 0);
-	result = command.size ? render_context_submit(context->render, stream, command.size) : 0;
-	if (result < 0) {
-		return context_error(device, request, context->id, result);
-	}
-	context->submits++;
-	context->submit_bytes += command.size;
-	return VIRTIO_GPU_RESP_OK_NODATA;
+	return run_stream(device, request, context, stream, command.size);
 }

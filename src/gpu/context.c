@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "gpu/resource.h"
+#include "gpu/sub_context.h"
 
 /* An attachment, and its place in the renderer's own table. */
 #define ATTACHMENT_COST (sizeof(struct gpu_attachment) + 64)
@@ -55,6 +56,7 @@ struct gpu_context *gpu_context_create(struct gpu_context_table *table, uint32_t
 	context->id = id;
 	context->capset = capset;
 	copy_name(context, name, name_len);
+	list_init(&context->sub_contexts);
 	list_init(&context->attachments);
 	list_init(&context->link);
 	list_insert_after(&table->all, &context->link);
@@ -71,6 +73,7 @@ void gpu_context_destroy(struct gpu_context_table *table, struct gpu_context *co
 		gpu_attachment_destroy(
 			table, container_of(link, struct gpu_attachment, in_context));
 	}
+	gpu_sub_contexts_drop(table, context);
 	list_remove(&context->link);
 	table->count--;
 	free(context);

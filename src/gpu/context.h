@@ -16,7 +16,7 @@ struct gpu_resource;
 
 /*
  * What a context is charged: a GL context holds megabytes of the driver's, which nobody tells (2.4 MiB
- * were measured with Mesa's software driver). So their number is bounded too.
+ * were measured with Mesa's software driver). So their number is bounded too, and that of sub-contexts.
  */
 #define GPU_CONTEXT_COST (3u << 20)
 
@@ -26,6 +26,8 @@ struct gpu_context {
 	uint32_t capset; // VIRTIO_GPU_CAPSET_*; 0: VirGL, the driver did not say which
 	char name[WIRE_CONTEXT_NAME_SIZE + 1]; // by the driver; printable ASCII
 	struct render_context *render;
+	struct list sub_contexts; // gpu_sub_context.link
+	uint32_t sub_context_count;
 	struct list attachments; // gpu_attachment.in_context
 	uint32_t resources; // their number
 	uint64_t resource_bytes; // what these are charged

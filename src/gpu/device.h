@@ -182,6 +182,7 @@ struct gpu_context_status {
 	const char *name; // the driver's, printable ASCII; borrowed until the next request
 	uint64_t submits; // command streams that it ran, and their bytes
 	uint64_t submit_bytes;
+	uint32_t sub_contexts; // that its streams made beside its first
 	uint32_t resources; // attached to it, also if to others as well
 	uint64_t resource_bytes; // that these are charged
 	uint32_t fences; // asked for in its name and not answered

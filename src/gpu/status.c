@@ -55,6 +55,7 @@ static struct gpu_context_status status_of(const struct gpu_context *context)
 		.name = context->name,
 		.submits = context->submits,
 		.submit_bytes = context->submit_bytes,
+		.sub_contexts = context->sub_context_count,
 		.resources = context->resources,
 		.resource_bytes = context->resource_bytes,
 	};

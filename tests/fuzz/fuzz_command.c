@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "gpu/device.h"
+#include "gpu/stream.h"
 #include "render/render_impl.h"
 #include "render/soft/soft.h"
 #include "support/array_memory.h"
@@ -27,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define RAM_ADDR    UINT64_C(0x10000)
 #define RAM_SIZE    (256u << 10)
 #define RAM_REGIONS 8u // that touch
-#define MAX_MEMORY  (4u << 20)
+#define MAX_MEMORY  (10u << 20) // three contexts
 #define STEPS_MAX   2000
 
 /* The input */
@@ -393,6 +394,21 @@ static const struct {
 };
 
 /* A 3D command of the right length; a stream's length mostly fits. */
+/* Commands with one argument each, mostly those that the device looks for. */
+static void fill_stream(struct input *input, uint8_t *bytes, uint32_t size)
+{
+	for (uint32_t i = 0; i < size; i += 4) {
+		uint8_t choice = take_byte(input);
+		uint32_t word = choice % 16;
+
+		if (i % 8 == 0) {
+			word = (GPU_STREAM_CREATE_SUB_CONTEXT + choice % 2) | 1u << 16;
+		}
+		word = htole32(choice < 0xe0 ? word : take_number(input));
+		memcpy(bytes + i, &word, sizeof(word));
+	}
+}
+
 static void submit_3d(struct script *script, struct input *input)
 {
 	size_t row = take_byte(input) % (sizeof(commands_3d) / sizeof(commands_3d[0]));
@@ -412,6 +428,9 @@ static void submit_3d(struct script *script, struct input *input)
 		uint32_t field = htole32(take_number(input));
 
 		memcpy(bytes + i, &field, sizeof(field));
+	}
+	if (is_stream) {
+		fill_stream(input, bytes + fixed, tail);
 	}
 	if (is_stream && take_byte(input) < 0xe0) {
 		const uint32_t fitting[2] = { htole32(tail), 0 };

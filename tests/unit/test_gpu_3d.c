@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gpu/stream.h"
 #include "support/fake_3d.h"
 
 /* The 3D commands against a renderer that draws nothing: what is checked, routed, ordered and counted. */
@@ -38,6 +39,12 @@ static int setup(void **state)
 static int setup_small(void **state)
 {
 	return setup_with(state, RENDERER_SOFT, 4u << 20);
+}
+
+/* For a context and two sub-contexts. */
+static int setup_for_three(void **state)
+{
+	return setup_with(state, RENDERER_SOFT, 10u << 20);
 }
 
 /* Images in another process: transfers end later. */
@@ -512,6 +519,101 @@ static void contexts_are_counted(void **state)
 		1);
 }
 
+enum {
+	CREATE_SUB = GPU_STREAM_CREATE_SUB_CONTEXT | 1 << 16,
+	DESTROY_SUB = GPU_STREAM_DESTROY_SUB_CONTEXT | 1 << 16,
+};
+
+/* Runs a stream of context 1. */
+static uint32_t run_words(struct test *test, const uint32_t *words, uint32_t count)
+{
+	struct {
+		struct virtio_gpu_cmd_submit command;
+		uint32_t words[16];
+	} stream = {
+		.command = {
+			.hdr = header_in(VIRTIO_GPU_CMD_SUBMIT_3D, 1),
+			.size = htole32(count * 4),
+		},
+	};
+
+	assert_true(count <= 16);
+	for (uint32_t i = 0; i < count; i++) {
+		stream.words[i] = htole32(words[i]);
+	}
+	return control(test->fixture, &stream, sizeof(stream.command) + count * 4);
+}
+
+#define RUN(test, ...) \
+	run_words(test, (const uint32_t[]){ __VA_ARGS__ }, \
+		sizeof((const uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
+
+static void assert_sub_contexts(struct test *test, uint32_t expected)
+{
+	assert_int_equal(status_of(test, 1).sub_contexts, expected);
+	assert_int_equal(gpu_device_totals(test->fixture->device).memory_used,
+		(uint64_t)(1 + expected) * 3 << 20);
+}
+
+static void sub_contexts_are_bounded(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	assert_int_equal(RUN(test, 0, CREATE_SUB, 0, CREATE_SUB, 1, CREATE_SUB, 1), OK);
+	assert_sub_contexts(test, 1); // 0 is the context's own, and 1 is made once
+	assert_int_equal(RUN(test, DESTROY_SUB, 1, CREATE_SUB, 2, CREATE_SUB, 3), ERR_MEMORY);
+	assert_sub_contexts(test, 1);
+	assert_int_equal(test->fake->submits, 1);
+	assert_int_equal(RUN(test, DESTROY_SUB, 9), OK);
+	assert_int_equal(RUN(test, CREATE_SUB, 2), OK);
+	assert_sub_contexts(test, 2);
+	assert_int_equal(RUN(test, CREATE_SUB, 2, CREATE_SUB, 1), OK);
+	assert_int_equal(RUN(test, CREATE_SUB, 3), ERR_MEMORY);
+	assert_int_equal(RUN(test, DESTROY_SUB, 3, DESTROY_SUB, 0), OK); // there are none
+	assert_int_equal(RUN(test, CREATE_SUB, 3), ERR_MEMORY);
+	assert_int_equal(RUN(test, DESTROY_SUB, 1), OK);
+	assert_int_equal(RUN(test, CREATE_SUB, 3), OK);
+	assert_sub_contexts(test, 2);
+	assert_int_equal(destroy_context(test, 1), OK);
+	assert_int_equal(gpu_device_totals(test->fixture->device).memory_used, 0);
+}
+
+/* Of a stream that failed nobody knows how far it came. */
+static void sub_contexts_that_may_be_there_count(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	test->fake->fail = -EINVAL;
+	assert_int_equal(RUN(test, CREATE_SUB, 1), ERR_PARAMETER);
+	assert_sub_contexts(test, 1);
+	test->fake->fail = -EINVAL;
+	assert_int_equal(RUN(test, DESTROY_SUB, 1), ERR_PARAMETER);
+	assert_sub_contexts(test, 1);
+	assert_int_equal(RUN(test, DESTROY_SUB, 9), OK); // what failed is not made up for later
+	assert_sub_contexts(test, 1);
+	assert_int_equal(RUN(test, DESTROY_SUB, 1, CREATE_SUB, 1), OK);
+	assert_sub_contexts(test, 1);
+	assert_int_equal(RUN(test, CREATE_SUB, 2, DESTROY_SUB, 2, DESTROY_SUB, 1), OK);
+	assert_sub_contexts(test, 0);
+}
+
+static void what_is_no_command_makes_no_sub_context(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	assert_int_equal(RUN(test, 9 | 2 << 16, CREATE_SUB, 1), OK); // arguments
+	assert_int_equal(RUN(test, 0, CREATE_SUB), OK); // cut off
+	assert_int_equal(RUN(test, 9 | 5 << 16, 0, CREATE_SUB, 1), OK);
+	assert_int_equal(RUN(test, GPU_STREAM_CREATE_SUB_CONTEXT | 2 << 16, 1, 2), OK);
+	assert_int_equal(RUN(test, GPU_STREAM_CREATE_SUB_CONTEXT), OK);
+	assert_sub_contexts(test, 0);
+	assert_int_equal(RUN(test, CREATE_SUB | 7 << 8, 1), OK); // renderers ignore the kind
+	assert_sub_contexts(test, 1);
+}
+
 /* A resource is attached once however often that is asked for; contexts and resources go in any order. */
 static void attachments_are_counted(void **state)
 {
@@ -671,6 +773,10 @@ int main(void)
 		TEST(fences_keep_their_order),
 		TEST(fences_of_rings_are_echoed),
 		TEST(contexts_are_counted),
+		cmocka_unit_test_setup_teardown(
+			sub_contexts_are_bounded, setup_for_three, teardown),
+		TEST(sub_contexts_that_may_be_there_count),
+		TEST(what_is_no_command_makes_no_sub_context),
 		TEST(attachments_are_counted),
 		cmocka_unit_test_setup_teardown(attachments_are_charged, setup_small, teardown),
 		TEST(names_are_cleaned),

@@ -50,8 +50,8 @@ def gl_kmscube(bench):
     commands = bench.commands()
     expect(commands.get("SUBMIT_3D", 0) > 10, f"no command streams came: {commands}")
     contexts = bench.daemon.stats()["contexts"]["list"]
-    expect(any(one["name"] == "kmscube" and one["submits"] > 10 and one["resources"] > 2
-               for one in contexts), f"no context of kmscube's: {contexts}")
+    expect(any(one["name"] == "kmscube" and one["submits"] > 10 and one["sub_contexts"] > 0 and
+               one["resources"] > 2 for one in contexts), f"no context of kmscube's: {contexts}")
     expect_no_errors(bench)
     end_cube(bench)
 

@@ -187,16 +187,16 @@ static void print_contexts(const json_t *contexts)
 	if (!json_array_size(list)) {
 		return;
 	}
-	printf("\n%-28s %-8s %10s %12s %10s %12s %8s\n", "context", "capset", "submits",
-		"submitted", "resources", "their size", "fences");
+	printf("\n%-28s %-8s %10s %12s %8s %10s %12s %8s\n", "context", "capset", "submits",
+		"submitted", "sub-ctx.", "resources", "their size", "fences");
 	json_array_foreach((json_t *)list, index, context)
 	{
-		printf("%-6" PRIu64 " %-21s %-8s %10" PRIu64 " %12s %10" PRIu64 " %12s %8" PRIu64
-		       "\n",
+		printf("%-6" PRIu64 " %-21s %-8s %10" PRIu64 " %12s %8" PRIu64 " %10" PRIu64
+		       " %12s %8" PRIu64 "\n",
 			get_number(context, "context"), get_text(context, "name"),
 			get_text(context, "capset"), get_number(context, "submits"),
 			format_size(get_number(context, "submit_bytes"), submitted),
-			get_number(context, "resources"),
+			get_number(context, "sub_contexts"), get_number(context, "resources"),
 			format_size(get_number(context, "resource_bytes"), held),
 			get_number(context, "fences"));
 	}

@@ -4,7 +4,6 @@
 
 #include "gpu/decode.h"
 #include "gpu/device_impl.h"
-#include "gpu/sub_context.h"
 #include "gpu/texture.h"
 
 /*
@@ -25,7 +24,7 @@ enum {
 	BIND_SAMPLER_VIEW = 1 << 3,
 };
 
-static struct gpu_context *find_context(
+struct gpu_context *gpu_find_context(
 	struct gpu_device *device, const struct gpu_request *request, uint32_t id)
 {
 	struct gpu_context *context = gpu_context_find(&device->contexts, id);
@@ -37,7 +36,7 @@ static struct gpu_context *find_context(
 	return context;
 }
 
-static uint32_t context_error(struct gpu_device *device, const struct gpu_request *request,
+uint32_t gpu_context_error(struct gpu_device *device, const struct gpu_request *request,
 	uint32_t context_id, int error)
 {
 	if (error == -ENOMEM) {
@@ -70,13 +69,13 @@ static uint32_t create_context(struct gpu_device *device, const struct gpu_reque
 			"context %u: no room for one more (max-memory reached)", id);
 	}
 	if (!context) {
-		return context_error(device, request, id, -ENOMEM);
+		return gpu_context_error(device, request, id, -ENOMEM);
 	}
 	result = render_create_context(device->renderer_3d, id, capset, command->name,
 		command->name_len, &context->render);
 	if (result < 0) {
 		gpu_context_destroy(&device->contexts, context);
-		return context_error(device, request, id, result);
+		return gpu_context_error(device, request, id, result);
 	}
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
@@ -112,7 +111,7 @@ void gpu_destroy_contexts(struct gpu_device *device)
 
 uint32_t gpu_cmd_ctx_destroy(struct gpu_device *device, struct gpu_request *request)
 {
-	struct gpu_context *context = find_context(
+	struct gpu_context *context = gpu_find_context(
 		device, request, decode_context_id(request->bytes));
 
 	if (!context) {
@@ -186,7 +185,7 @@ static uint32_t find_context_and_resource(struct gpu_device *device,
 	const struct gpu_request *request, struct gpu_context **context,
 	struct gpu_resource **resource)
 {
-	*context = find_context(device, request, decode_context_id(request->bytes));
+	*context = gpu_find_context(device, request, decode_context_id(request->bytes));
 	if (!*context) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
 	}
@@ -283,7 +282,7 @@ static uint32_t transfer(struct gpu_device *device, struct gpu_request *request,
 	if (!resource) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	}
-	if (context_id && !find_context(device, request, context_id)) {
+	if (context_id && !gpu_find_context(device, request, context_id)) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
 	}
 	if (resource->kind != GPU_RESOURCE_TEXTURE || !resource->has_backing) {
@@ -306,51 +305,4 @@ uint32_t gpu_cmd_transfer_to_host_3d(struct gpu_device *device, struct gpu_reque
 uint32_t gpu_cmd_transfer_from_host_3d(struct gpu_device *device, struct gpu_request *request)
 {
 	return transfer(device, request, false);
-}
-
-static uint32_t run_stream(struct gpu_device *device, const struct gpu_request *request,
-	struct gpu_context *context, uint8_t *bytes, uint32_t size)
-{
-	const struct gpu_stream stream = { bytes, size };
-	bool ends;
-	int result = gpu_sub_contexts_begin(&device->contexts, context, stream, &ends);
-
-	if (result == -EDQUOT) {
-		return gpu_out_of_memory(device, request,
-			"context %u: no room for its sub-contexts (max-memory reached)",
-			context->id);
-	}
-	if (result == 0 && size) {
-		result = render_context_submit(context->render, bytes, size);
-	}
-	if (ends) {
-		gpu_sub_contexts_end(&device->contexts, context, result == 0);
-	}
-	if (result < 0) {
-		return context_error(device, request, context->id, result);
-	}
-	context->submits++;
-	context->submit_bytes += size;
-	return VIRTIO_GPU_RESP_OK_NODATA;
-}
-
-uint32_t gpu_cmd_submit_3d(struct gpu_device *device, struct gpu_request *request)
-{
-	static const size_t fixed = sizeof(struct virtio_gpu_cmd_submit);
-	const struct gpu_submit command = decode_submit(request->bytes);
-	struct gpu_context *context = find_context(
-		device, request, decode_context_id(request->bytes));
-	/* The copy is this request's own: the renderer may write over it. */
-	uint8_t *stream = (uint8_t *)request->bytes + fixed;
-
-	if (!context) {
-		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
-	}
-	if (command.size != request->len - fixed || command.size % 4 || command.fence_count) {
-		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
-			"context %u: a stream of %u bytes in %zu, %u fences to wait for",
-			context->id, command.size, request->len - fixed, command.fence_count);
-	}
-	assert((uintptr_t)stream % 4 == 0);
-	return run_stream(device, request, context, stream, command.size);
 }

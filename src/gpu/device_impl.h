@@ -94,6 +94,14 @@ uint32_t gpu_out_of_memory(struct gpu_device *device, const struct gpu_request *
 uint32_t gpu_render_error(struct gpu_device *device, const struct gpu_request *request,
 	uint32_t resource_id, int error);
 
+/* The context of a 3D command; NULL when there is none (logged: ERR_INVALID_CONTEXT_ID). */
+struct gpu_context *gpu_find_context(
+	struct gpu_device *device, const struct gpu_request *request, uint32_t id);
+
+/* The answer for a failed operation of the second renderer on a context (-errno), logged. */
+uint32_t gpu_context_error(struct gpu_device *device, const struct gpu_request *request,
+	uint32_t context_id, int error);
+
 /* Finds the resource a command names; NULL when there is none (logged: ERR_INVALID_RESOURCE_ID). */
 struct gpu_resource *gpu_find_resource(
 	struct gpu_device *device, const struct gpu_request *request, uint32_t resource_id);

@@ -14,6 +14,7 @@
 enum gpu_stream_number {
 	GPU_STREAM_CREATE_SUB_CONTEXT = 29,
 	GPU_STREAM_DESTROY_SUB_CONTEXT = 30,
+	GPU_STREAM_CREATE_RESOURCE = 48,
 };
 
 /* What is left of it. */

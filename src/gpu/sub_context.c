@@ -69,66 +69,38 @@ static void remove_first(
 	}
 }
 
-/* Steps to the next command that makes or ends one. With other lengths renderers refuse it. */
-static bool next(struct gpu_stream *stream, bool *makes, uint32_t *id)
+int gpu_sub_contexts_note(struct gpu_context_table *table, struct gpu_context *context,
+	const struct gpu_stream_command *command, struct gpu_sub_context_changes *changes)
 {
-	struct gpu_stream_command command;
-
-	while (gpu_stream_next(stream, &command)) {
-		*makes = command.number == GPU_STREAM_CREATE_SUB_CONTEXT;
-		if ((*makes || command.number == GPU_STREAM_DESTROY_SUB_CONTEXT) &&
-			command.count == 1) {
-			*id = gpu_stream_argument(&command, 0);
-			if (*id != 0) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
-static int note(struct gpu_context_table *table, struct gpu_context *context, bool makes,
-	uint32_t id, uint32_t *added)
-{
-	struct gpu_sub_context *sub = find(context, id);
+	bool makes = command->number == GPU_STREAM_CREATE_SUB_CONTEXT;
+	/* With other lengths renderers refuse it. */
+	uint32_t id = command->count == 1 ? gpu_stream_argument(command, 0) : 0;
+	struct gpu_sub_context *sub = id ? find(context, id) : NULL;
+	int error = 0;
 
 	if (sub) {
 		sub->ends = !makes;
-	} else if (makes) {
-		int error = add_one(table, context, id);
-
-		*added += error == 0;
-		return error;
+		changes->ends = changes->ends || sub->ends;
+	} else if (id && makes) {
+		error = add_one(table, context, id);
+		changes->added += error == 0;
 	}
-	return 0;
+	return error;
 }
 
-int gpu_sub_contexts_begin(struct gpu_context_table *table, struct gpu_context *context,
-	struct gpu_stream stream, bool *ends)
+void gpu_sub_contexts_settle(struct gpu_context_table *table, struct gpu_context *context,
+	const struct gpu_sub_context_changes *changes, enum gpu_stream_outcome outcome)
 {
-	uint32_t added = 0, id;
-	bool makes;
-
-	*ends = false;
-	while (next(&stream, &makes, &id)) {
-		int error = note(table, context, makes, id, &added);
-
-		if (error < 0) {
-			remove_first(table, context, added);
-			gpu_sub_contexts_end(table, context, false);
-			return error;
-		}
-		*ends = *ends || !makes;
+	if (outcome == GPU_STREAM_REFUSED) {
+		remove_first(table, context, changes->added);
 	}
-	return 0;
-}
-
-void gpu_sub_contexts_end(struct gpu_context_table *table, struct gpu_context *context, bool ran)
-{
+	if (!changes->ends) {
+		return;
+	}
 	list_for_each_safe(link, following, &context->sub_contexts) {
 		struct gpu_sub_context *sub = container_of(link, struct gpu_sub_context, link);
 
-		if (sub->ends && ran) {
+		if (sub->ends && outcome == GPU_STREAM_RAN) {
 			remove_one(table, context, sub);
 		} else {
 			sub->ends = false;

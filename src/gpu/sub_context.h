@@ -12,16 +12,28 @@
 #include "gpu/context.h"
 #include "gpu/stream.h"
 
-/*
- * Charges what the stream may make, as if it ended none meanwhile. *ends: it does, so that
- * gpu_sub_contexts_end must follow. Returns 0, or -EDQUOT (the limits are reached) or -ENOMEM with nothing
- * charged: the stream must not run.
- */
-int gpu_sub_contexts_begin(struct gpu_context_table *table, struct gpu_context *context,
-	struct gpu_stream stream, bool *ends);
+/* By one stream; all zero before its first command. */
+struct gpu_sub_context_changes {
+	uint32_t added;
+	bool ends; // some of those that there were, or that it made
+};
 
-/* Has all of the stream run? What it ended is charged no longer then. */
-void gpu_sub_contexts_end(struct gpu_context_table *table, struct gpu_context *context, bool ran);
+enum gpu_stream_outcome {
+	GPU_STREAM_REFUSED, // nothing of it ran
+	GPU_STREAM_FAILED, // nobody knows how much of it ran
+	GPU_STREAM_RAN,
+};
+
+/*
+ * Before the stream runs, for each command that makes or ends one: charges what is made, as if none ended
+ * meanwhile. Returns 0, -EDQUOT (the limits are reached) or -ENOMEM: then the stream must be refused.
+ */
+int gpu_sub_contexts_note(struct gpu_context_table *table, struct gpu_context *context,
+	const struct gpu_stream_command *command, struct gpu_sub_context_changes *changes);
+
+/* After it: what is not there is charged no longer. */
+void gpu_sub_contexts_settle(struct gpu_context_table *table, struct gpu_context *context,
+	const struct gpu_sub_context_changes *changes, enum gpu_stream_outcome outcome);
 
 /* The context goes. */
 void gpu_sub_contexts_drop(struct gpu_context_table *table, struct gpu_context *context);

@@ -402,7 +402,9 @@ static void fill_stream(struct input *input, uint8_t *bytes, uint32_t size)
 		uint32_t word = choice % 16;
 
 		if (i % 8 == 0) {
-			word = (GPU_STREAM_CREATE_SUB_CONTEXT + choice % 2) | 1u << 16;
+			word = choice % 32 ? GPU_STREAM_CREATE_SUB_CONTEXT + choice % 2
+					   : GPU_STREAM_CREATE_RESOURCE;
+			word |= 1u << 16;
 		}
 		word = htole32(choice < 0xe0 ? word : take_number(input));
 		memcpy(bytes + i, &word, sizeof(word));

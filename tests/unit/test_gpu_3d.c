@@ -565,7 +565,8 @@ static void sub_contexts_are_bounded(void **state)
 	assert_int_equal(RUN(test, DESTROY_SUB, 1, CREATE_SUB, 2, CREATE_SUB, 3), ERR_MEMORY);
 	assert_sub_contexts(test, 1);
 	assert_int_equal(test->fake->submits, 1);
-	assert_int_equal(RUN(test, DESTROY_SUB, 9), OK);
+	assert_int_equal(RUN(test, CREATE_SUB, 2, DESTROY_SUB, 2), OK);
+	assert_sub_contexts(test, 1);
 	assert_int_equal(RUN(test, CREATE_SUB, 2), OK);
 	assert_sub_contexts(test, 2);
 	assert_int_equal(RUN(test, CREATE_SUB, 2, CREATE_SUB, 1), OK);
@@ -591,12 +592,31 @@ static void sub_contexts_that_may_be_there_count(void **state)
 	test->fake->fail = -EINVAL;
 	assert_int_equal(RUN(test, DESTROY_SUB, 1), ERR_PARAMETER);
 	assert_sub_contexts(test, 1);
-	assert_int_equal(RUN(test, DESTROY_SUB, 9), OK); // what failed is not made up for later
+	/* What failed is not made up for later. */
+	assert_int_equal(RUN(test, CREATE_SUB, 2, DESTROY_SUB, 2), OK);
+	assert_sub_contexts(test, 1);
+	assert_int_equal(RUN(test, CREATE_SUB, 2, DESTROY_SUB, 2, CREATE_SUB, 1), OK);
 	assert_sub_contexts(test, 1);
 	assert_int_equal(RUN(test, DESTROY_SUB, 1, CREATE_SUB, 1), OK);
 	assert_sub_contexts(test, 1);
 	assert_int_equal(RUN(test, CREATE_SUB, 2, DESTROY_SUB, 2, DESTROY_SUB, 1), OK);
 	assert_sub_contexts(test, 0);
+}
+
+/* They would be charged to nobody. */
+static void streams_make_no_resources(void **state)
+{
+	struct test *test = *state;
+	const uint32_t words[] = { CREATE_SUB, 1, CREATE_SUB, 2, DESTROY_SUB, 2,
+		GPU_STREAM_CREATE_RESOURCE | 1 << 16, 0 };
+
+	assert_int_equal(create_context(test, 1, 0, 0), OK);
+	assert_int_equal(RUN(test, CREATE_SUB, 2), OK);
+	assert_int_equal(run_words(test, words, 8), ERR_PARAMETER);
+	assert_int_equal(test->fake->submits, 1);
+	assert_sub_contexts(test, 1);
+	assert_int_equal(run_words(test, words, 7), OK); // cut off
+	assert_sub_contexts(test, 1);
 }
 
 static void what_is_no_command_makes_no_sub_context(void **state)
@@ -776,6 +796,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			sub_contexts_are_bounded, setup_for_three, teardown),
 		TEST(sub_contexts_that_may_be_there_count),
+		TEST(streams_make_no_resources),
 		TEST(what_is_no_command_makes_no_sub_context),
 		TEST(attachments_are_counted),
 		cmocka_unit_test_setup_teardown(attachments_are_charged, setup_small, teardown),

@@ -7,6 +7,8 @@
 /*
  * How this works
  *
+ * GPUs have no pixels of three channels: they take the place of four.
+ *
  * A format that is not known is charged as the largest that there is. Mostly the renderer refuses it.
  */
 
@@ -22,6 +24,7 @@ static struct render_block block_of(uint32_t format)
 	if (!render_format_block(format, &block)) {
 		return (struct render_block){ 1, 1, 32, false }; // R64G64B64A64
 	}
+	block.bytes += block.bytes % 3 == 0 ? block.bytes / 3 : 0;
 	block.bytes += block.unpacked ? 4 * block.width * block.height : 0;
 	return block;
 }

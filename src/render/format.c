@@ -25,7 +25,7 @@ struct format {
 	{ first, last, { size, size, size, size }, width, height, true }
 #define PIXELS(first, last, size) BLOCKS(first, last, size, 1, 1)
 #define CHANNELS(first, last, size) \
-	{ first, last, { size, 2 * (size), 4 * (size), 4 * (size) }, 1, 1, false }
+	{ first, last, { size, 2 * (size), 3 * (size), 4 * (size) }, 1, 1, false }
 
 static const struct format formats[] = {
 	PIXELS(1, 4, 4), // B8G8R8A8 in four orders
@@ -49,7 +49,8 @@ static const struct format formats[] = {
 	CHANNELS(91, 94, 2), // R16: float
 	PIXELS(95, 95, 1), // L8 srgb
 	PIXELS(96, 96, 2), // L8A8 srgb
-	PIXELS(97, 104, 4), // R8G8B8, R8G8B8A8 srgb in all orders
+	PIXELS(97, 97, 3), // R8G8B8 srgb
+	PIXELS(98, 104, 4), // R8G8B8A8 srgb in all orders
 	BLOCKS(105, 106, 8, 4, 4), // DXT1
 	BLOCKS(107, 108, 16, 4, 4), // DXT3, DXT5
 	BLOCKS(109, 110, 8, 4, 4), // DXT1 srgb
@@ -137,7 +138,7 @@ static const struct format formats[] = {
 	PIXELS(312, 312, 1), // R8 srgb
 	PIXELS(313, 313, 2), // R8G8 srgb
 	PIXELS(314, 316, 4), // planar YUV of up to 24 bits a pixel
-	PIXELS(317, 317, 4), // B8G8R8
+	PIXELS(317, 317, 3), // B8G8R8
 	PIXELS(318, 318, 1), // R3G3B2
 	PIXELS(319, 321, 2), // R4G4B4A4, R5G5B5A1, R5G6B5
 };

@@ -9,7 +9,6 @@
 
 /*
  * A format is a block of pixels and its bytes; one pixel, but for the compressed ones and a few others.
- * GPUs have no pixels of three channels, so these are given the place of four.
  */
 struct render_block {
 	uint32_t width; // pixels

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "render/format.h"
+
 /* What textures cost, against sums done by hand. */
 
 #define KIB 1024ull
@@ -24,6 +26,7 @@ enum {
 	R16 = 48,
 	RGB8 = 66,
 	RGBA16F = 94,
+	RGB8_SRGB = 97,
 	DXT1 = 105,
 	DXT5 = 108,
 	RGTC1 = 113,
@@ -57,6 +60,34 @@ static uint64_t size_of(const struct render_texture_info *info)
 
 	assert_true(gpu_texture_size(info, &bytes));
 	return bytes;
+}
+
+/* In guest memory, where three channels take no more than that. */
+static void blocks_are_exact(void **state)
+{
+	static const struct {
+		uint32_t format, width, height, bytes;
+	} known[] = {
+		{ BGRA, 1, 1, 4 },
+		{ L8, 1, 1, 1 },
+		{ RGB8, 1, 1, 3 },
+		{ RGB8_SRGB, 1, 1, 3 },
+		{ RGB32F, 1, 1, 12 },
+		{ RGBA64F, 1, 1, 32 },
+		{ DXT5, 4, 4, 16 },
+		{ ETC1, 4, 4, 8 },
+		{ ASTC_12X12_SRGB, 12, 12, 16 },
+	};
+	struct render_block block;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		assert_true(render_format_block(known[i].format, &block));
+		assert_int_equal(block.width, known[i].width);
+		assert_int_equal(block.height, known[i].height);
+		assert_int_equal(block.bytes, known[i].bytes);
+	}
+	assert_false(render_format_block(UNKNOWN, &block));
 }
 
 static void formats_have_their_sizes(void **state)
@@ -206,6 +237,7 @@ static void nothing_wraps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(blocks_are_exact),
 		cmocka_unit_test(formats_have_their_sizes),
 		cmocka_unit_test(each_number_has_a_size),
 		cmocka_unit_test(odd_sizes_are_rounded_up),

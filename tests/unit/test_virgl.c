@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "render/virgl/features.h"
+#include "render/virgl/virgl_impl.h"
 #include "support/array_memory.h"
 
 /*
@@ -239,37 +240,49 @@ static void transfers_come_back(void **state)
 	render_resource_destroy(texture, 1);
 }
 
+/* What GL cannot draw to is read back in another way. */
+struct layout {
+	uint32_t format;
+	uint32_t block; // width and height, pixels
+	uint32_t size; // of a block, bytes
+};
+
+static const struct layout dxt5 = { 108, 4, 16 };
+static const struct layout rgtc1 = { 113, 4, 8 };
+static const struct layout rgb9e5 = { 125, 1, 4 };
+
 enum {
-	FORMAT_DXT5 = 108,
-	FORMAT_RGTC1 = 113,
-	BLOCK = 4, // pixels
-	LEVEL_SIDE = 32, // of level 1
 	LAYERS = 3,
-	BLOCKS_X = LEVEL_SIDE / BLOCK,
-	BLOCKS_Y = LEVEL_SIDE / 2 / BLOCK,
+	BLOCKS_X = 8, // of level 1
+	BLOCKS_Y = 4,
 };
 
 #define BACK (RAM_SIZE / 2)
 
-/* An array of layers of 64x32, of which level 1 has a number in each byte. */
-static struct render_resource *make_compressed(uint32_t format, uint32_t block_size)
+/* Of what the arrays below have. */
+static uint8_t block_byte(uint32_t block, uint32_t at)
+{
+	return (uint8_t)(block * 7 + at);
+}
+
+/* An array of textures, of which level 1 has a number in each byte. */
+static struct render_resource *make_array(const struct layout *layout)
 {
 	const struct render_texture_info info = {
 		.id = TEXTURE,
 		.target = 7, // array of 2D
-		.format = format,
+		.format = layout->format,
 		.bind = 1 << 3,
-		.width = LEVEL_SIDE * 2,
-		.height = LEVEL_SIDE,
+		.width = 2 * BLOCKS_X * layout->block,
+		.height = 2 * BLOCKS_Y * layout->block,
 		.depth = 1,
 		.array_size = LAYERS,
 		.last_level = 1,
 	};
-	const uint32_t layer_size = BLOCKS_X * BLOCKS_Y * block_size;
+	const uint32_t layer_size = BLOCKS_X * BLOCKS_Y * layout->size;
 	struct render_transfer_3d transfer = {
-		.box = { .width = LEVEL_SIDE, .height = LEVEL_SIDE / 2, .depth = 1 },
+		.box = { .width = info.width / 2, .height = info.height / 2, .depth = 1 },
 		.level = 1,
-		.stride = BLOCKS_X * block_size,
 		.to_host = true,
 	};
 	struct render_resource *texture;
@@ -277,7 +290,7 @@ static struct render_resource *make_compressed(uint32_t format, uint32_t block_s
 
 	assert_int_equal(render_create_texture(test.renderer, &info, &texture), 0);
 	for (uint32_t i = 0; i < LAYERS * layer_size; i++) {
-		test.ram[i] = (uint8_t)(i / block_size * 7 + i % block_size);
+		test.ram[i] = block_byte(i / layout->size, i % layout->size);
 	}
 	/* In two pieces, which part the second row of what is read back. */
 	assert_int_equal(memory_resolve(test.memory, RAM_ADDR, BACK + 200, &spans[0], 1), 1);
@@ -299,12 +312,15 @@ static uint8_t back_byte(uint32_t at)
 }
 
 /* Reads a box of blocks, and finds each byte in its place and the others untouched. */
-static void read_blocks(struct render_resource *texture, uint32_t block_size, uint32_t x,
-	uint32_t y, uint32_t z, uint32_t width, uint32_t height, uint32_t depth)
+static void read_blocks(struct render_resource *texture, const struct layout *layout,
+	const struct render_box *blocks)
 {
-	const uint32_t stride = width * block_size + 24, layer_stride = stride * height + 40;
+	const uint32_t len = blocks->width * layout->size;
+	const uint32_t stride = len + 24, layer_stride = stride * blocks->height + 40;
 	const struct render_transfer_3d transfer = {
-		.box = { x * BLOCK, y * BLOCK, z, width * BLOCK, height * BLOCK, depth },
+		.box = { blocks->x * layout->block, blocks->y * layout->block, blocks->z,
+			blocks->width * layout->block, blocks->height * layout->block,
+			blocks->depth },
 		.level = 1,
 		.stride = stride,
 		.layer_stride = layer_stride,
@@ -313,36 +329,57 @@ static void read_blocks(struct render_resource *texture, uint32_t block_size, ui
 
 	memset(test.ram + BACK, 0xee, BACK);
 	assert_int_equal(render_transfer_3d(texture, &transfer), 0);
-	for (uint32_t at = 0; at < 2 * 4096 - 200 && at < layer_stride * depth; at++) {
-		uint32_t layer = at / layer_stride, row = at % layer_stride / stride;
-		uint32_t column = at % layer_stride % stride, expected = 0xee;
+	for (uint32_t at = 0; at < layer_stride * blocks->depth; at++) {
+		uint32_t z = blocks->z + at / layer_stride, row = at % layer_stride / stride;
+		uint32_t column = at % layer_stride % stride;
+		uint32_t block = (z * BLOCKS_Y + blocks->y + row) * BLOCKS_X + blocks->x +
+			column / layout->size;
+		bool is_inside = row < blocks->height && column < len;
 
-		if (row < height && column < width * block_size) {
-			expected = (((z + layer) * BLOCKS_Y + y + row) * BLOCKS_X + x +
-					   column / block_size) *
-					7 +
-				column % block_size;
-		}
-		assert_int_equal(back_byte(at), expected & 0xff);
+		assert_int_equal(
+			back_byte(at), is_inside ? block_byte(block, column % layout->size) : 0xee);
 	}
 }
 
-static void parts_of_compressed_textures_come_back(void **state)
+static void parts_come_back_of_what_is_not_drawn_to(void **state)
 {
-	static const struct {
-		uint32_t format, block_size;
-	} formats[] = { { FORMAT_DXT5, 16 }, { FORMAT_RGTC1, 8 } };
+	const struct layout *layouts[] = { &dxt5, &rgtc1, &rgb9e5 };
+	const struct render_box boxes[] = {
+		{ 0, 0, 0, BLOCKS_X, BLOCKS_Y, 1 },
+		{ 3, 1, 0, 2, 3, 1 },
+		{ BLOCKS_X - 1, BLOCKS_Y - 1, LAYERS - 1, 1, 1, 1 },
+		{ 2, 1, 1, 5, 2, 2 },
+	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-		uint32_t size = formats[i].block_size;
-		struct render_resource *texture = make_compressed(formats[i].format, size);
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+		struct render_resource *texture = make_array(layouts[i]);
 
-		read_blocks(texture, size, 0, 0, 0, BLOCKS_X, BLOCKS_Y, 1);
-		read_blocks(texture, size, 3, 1, 0, 2, 3, 1);
-		read_blocks(texture, size, BLOCKS_X - 1, BLOCKS_Y - 1, LAYERS - 1, 1, 1, 1);
-		read_blocks(texture, size, 2, 1, 1, 5, 2, 2);
+		for (size_t j = 0; j < sizeof(boxes) / sizeof(boxes[0]); j++) {
+			read_blocks(texture, layouts[i], &boxes[j]);
+		}
 		render_resource_destroy(texture, 1);
+	}
+}
+
+/* The other way reads whole rows, so it is for these alone. */
+static void what_is_drawn_to_is_read_directly(void **state)
+{
+	const struct {
+		uint32_t target, format;
+		bool is_used;
+	} known[] = { { 2, FORMAT_BGRX, false }, { 2, 67, false }, { 2, dxt5.format, true },
+		{ 2, rgb9e5.format, true }, { 0, dxt5.format, false }, { 2, 100000, false } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		const struct render_texture_info info = {
+			.target = known[i].target,
+			.format = known[i].format,
+		};
+
+		assert_int_equal(
+			virgl_getimage_is_used(&test.virgl->drawn, &info), known[i].is_used);
 	}
 }
 
@@ -355,14 +392,14 @@ static void assert_not_read(struct render_resource *texture, struct render_trans
 	}
 }
 
-static void wrong_reads_of_compressed_textures_are_refused(void **state)
+static void wrong_reads_of_blocks_are_refused(void **state)
 {
 	const struct render_transfer_3d good = {
 		.box = { 8, 8, 0, 8, 8, LAYERS },
 		.level = 1,
 		.offset = BACK,
 	};
-	struct render_resource *texture = make_compressed(FORMAT_DXT5, 16);
+	struct render_resource *texture = make_array(&dxt5);
 	struct render_transfer_3d bad[10];
 
 	(void)state;
@@ -1149,8 +1186,9 @@ int main(void)
 		TEST(capsets_have_contents),
 		TEST(frames_show_each_pixel),
 		TEST(transfers_come_back),
-		TEST(parts_of_compressed_textures_come_back),
-		TEST(wrong_reads_of_compressed_textures_are_refused),
+		TEST(parts_come_back_of_what_is_not_drawn_to),
+		TEST(what_is_drawn_to_is_read_directly),
+		TEST(wrong_reads_of_blocks_are_refused),
 		TEST(streams_draw),
 		TEST(contexts_do_not_mix),
 		TEST(textures_do_not_disturb_contexts),

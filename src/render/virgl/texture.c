@@ -6,7 +6,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "frame/frame_impl.h"
-#include "render/virgl/compressed.h"
 #include "render/virgl/virgl_impl.h"
 
 /*
@@ -426,8 +425,9 @@ int virgl_texture_transfer(
 	if (!texture->mapping) {
 		return -EINVAL;
 	}
-	if (!transfer->to_host && virgl_compressed_is(texture->info.format)) {
-		return virgl_compressed_read(library, &texture->info, texture->mapping, transfer);
+	if (!transfer->to_host &&
+		virgl_getimage_is_used(&texture->device->virgl->drawn, &texture->info)) {
+		return virgl_getimage_read(library, &texture->info, texture->mapping, transfer);
 	}
 	if (transfer->to_host) {
 		error = library->transfer_write_iov(texture->info.id, transfer->context_id,

@@ -269,6 +269,7 @@ static int find_capsets(struct virgl *virgl)
 		log_error("VirGL cannot be offered: virglrenderer has no capset for it");
 		return -ENODEV;
 	}
+	virgl_getimage_init(&virgl->library, &virgl->capsets[0], &virgl->drawn);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "render/render_impl.h"
 #include "render/virgl/awake.h"
+#include "render/virgl/getimage.h"
 #include "render/virgl/library.h"
 #include "render/virgl/reader.h"
 #include "render/virgl/virgl.h"
@@ -33,6 +34,7 @@ struct virgl {
 	uint32_t next_fence;
 	struct render_capset capsets[VIRGL_CAPSETS];
 	uint32_t capset_count;
+	struct virgl_formats drawn; // those that textures can be drawn to in
 	char description[512];
 	struct virgl_device *device; // NULL: no VM
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "render/virgl/compressed.h"
+#include "render/virgl/getimage.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,11 +11,23 @@
 /*
  * How this works
  *
- * libvirglrenderer (0.10.4 to 1.1.0) lets GL give it the whole level of a compressed texture, and then takes
- * the box from the beginning of what it got: it looks at the size of the box, at its place only in z. It
- * also takes layers to be as many rows of blocks apart as they have rows of pixels. So it is asked for one
- * layer at a time, from its beginning in full width, and the box is cut out here.
+ * libvirglrenderer (0.10.4 to 1.1.0) reads what can be drawn to with glReadPixels. Of other textures it lets
+ * glGetTexImage give it the whole level, and then takes the box from the beginning of what it got: it looks
+ * at the size of the box, at its place only in z. It also takes layers to be as many rows of blocks apart as
+ * they have rows of pixels. So it is asked for one layer at a time, from its beginning in full width, and
+ * the box is cut out here.
+ *
+ * What can be drawn to is what the capset says (virgl_hw.h, struct virgl_caps_v1, which no package has): after
+ * a version of 4 bytes come masks of 512 formats to sample, and to draw to. Depth and stencil are in neither
+ * mask, so they are read so, too; it is right for them as well.
  */
+
+#define CAPS_DRAWN (4 + sizeof(struct virgl_formats)) // bytes
+
+/* Gallium's, as VirGL has it on the wire. */
+enum {
+	TARGET_BUFFER = 0,
+};
 
 /* One layer's rows of blocks, from the first to the box's last. */
 struct layer {
@@ -42,11 +54,30 @@ struct cursor {
 	uint64_t start; // of the piece
 };
 
-bool virgl_compressed_is(uint32_t format)
+void virgl_getimage_init(struct virgl_library *library, const struct render_capset *capset,
+	struct virgl_formats *drawn)
+{
+	uint8_t *caps = calloc(1, capset->max_size);
+
+	/* Without it all is read the long way. */
+	*drawn = (struct virgl_formats){ 0 };
+	if (caps && capset->max_size >= CAPS_DRAWN + sizeof(*drawn)) {
+		library->fill_caps(capset->id, capset->max_version, caps);
+		memcpy(drawn, caps + CAPS_DRAWN, sizeof(*drawn));
+	}
+	free(caps);
+}
+
+bool virgl_getimage_is_used(
+	const struct virgl_formats *drawn, const struct render_texture_info *info)
 {
 	struct render_block block;
+	uint32_t word = info->format / 32;
 
-	return render_format_block(format, &block) && block.height > 1;
+	if (info->target == TARGET_BUFFER || !render_format_block(info->format, &block)) {
+		return false;
+	}
+	return word >= VIRGL_FORMAT_WORDS || !(drawn->mask[word] >> info->format % 32 & 1);
 }
 
 static uint32_t level_side(uint32_t side, uint32_t level)
@@ -161,7 +192,7 @@ static int read_layers(struct virgl_library *library, const struct render_textur
 	return 0;
 }
 
-int virgl_compressed_read(struct virgl_library *library, const struct render_texture_info *info,
+int virgl_getimage_read(struct virgl_library *library, const struct render_texture_info *info,
 	const struct memory_mapping *backing, const struct render_transfer_3d *transfer)
 {
 	struct render_block block;

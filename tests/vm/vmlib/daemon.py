@@ -64,8 +64,9 @@ class Frames:
 
 
 class Daemon:
-    def __init__(self, build, work, *options, name="guest"):
-        """`build`: meson's folder. `work`: a folder for the sockets and the log."""
+    def __init__(self, build, work, *options, name="guest", root=None):
+        """`build`: meson's folder. `work`: a folder for the sockets and the log. `root`: the VmRoot
+        whose libraries it runs with; the machine's if there is none."""
         self.build = Path(build).resolve()
         self.socket = work / "gpu.sock"
         self.control = work / "control.sock"
@@ -74,11 +75,13 @@ class Daemon:
         program = self.build / "virtio-gpud"
         if not program.exists():
             raise VmError(f"{program} is not there: build it with `ninja -C {build}`")
-        command = [str(program), f"--socket-path={self.socket}", f"--control={self.control}",
+        words = root.command(program) if root else [str(program)]
+        command = [*words, f"--socket-path={self.socket}", f"--control={self.control}",
                    f"--name={name}", *options]
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, start_new_session=True)
+                                            stderr=log, start_new_session=True,
+                                            env=root.environment() if root else None)
         self._wait_listening(command)
 
     def __enter__(self):

@@ -81,7 +81,7 @@ class Vm:
             "-serial", "chardev:console",
             "-qmp", f"unix:{work}/qmp.sock,server=on,wait=off",
             "-vga", "none", *extra, *devices]
-        if "-vnc" not in extra:
+        if not {"-vnc", "-display"} & set(extra):
             command += ["-display", "none"]
         (work / "command.txt").write_text(" ".join(command) + "\n")
         with open(self.qemu_log, "wb") as log:

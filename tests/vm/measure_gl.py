@@ -4,18 +4,19 @@
 measure_gl.py [options] BUILD RESULTS. Needs Xvfb and what the tests with guests need.
 
 Participants: vmm (vhost-user-gpu-pci; QEMU shows the frames in a window of SDL, with OpenGL), again
-(the same once more: what the machine's drift alone does), own (QEMU's generic device; the daemon has
-the display, there is no window), peer (virtio-gpu-gl-pci in the same window). All have the same QEMU,
-guest, Mesa and libvirglrenderer, from one folder of packages of their own in the cache: the daemon
-that is measured runs with its libraries, not with the machine's.
+(the same once more: what the machine's drift alone does), own (QEMU's generic device; the daemon
+has the display, there is no window), peer (virtio-gpu-gl-pci in the same window). All have the same
+QEMU, guest, Mesa and libvirglrenderer, from one folder of packages of their own in the cache: the
+daemon that is measured runs with its libraries, not with the machine's.
 
 Every participant draws every scene in every round with a fresh guest, and each round begins with
-another one; ratios are formed inside a round. A scene draws for some seconds before it is looked at:
-programs that start and shaders that are compiled do not count. Frames are the RESOURCE_FLUSHes that
-the guest's kernel sent meanwhile, as its trace events tell; programs wait for each frame to be shown.
+another one; ratios are formed inside a round. A scene draws for some seconds before it is looked
+at: programs that start and shaders that are compiled do not count. Frames are the RESOURCE_FLUSHes
+that the guest's kernel sent meanwhile, as its trace events tell; programs wait for each frame to be
+shown.
 
-CPU is that of the daemon and of QEMU without the threads that run the guest's processors. The X server's
-is told apart: it stands for a compositor, which own does not have."""
+CPU is that of the daemon and of QEMU without the threads that run the guest's processors. The X
+server's is told apart: it stands for a compositor, which own does not have."""
 
 import argparse
 import base64
@@ -66,7 +67,8 @@ def arguments():
     parser.add_argument("--only", help="participants, with commas")
     parser.add_argument("--scenes", help="with commas")
     parser.add_argument("--hold", metavar="SCENE",
-                        help="draw one scene for a minute and say the processes' ids: for a profiler")
+                        help="draw one scene, say the processes' ids and wait for --seconds: "
+                        "for a profiler")
     return parser.parse_args()
 
 
@@ -82,7 +84,7 @@ class Root(image.VmRoot):
         return words
 
     def environment(self):
-        # The cache of shaders is the machine's: others write to it, and only the first would compile.
+        # The cache of shaders is shared with others, and only the first would compile.
         return {**super().environment(), "DISPLAY": self.display, "SDL_VIDEODRIVER": "x11",
                 "__EGL_VENDOR_LIBRARY_DIRS": str(self.path / "usr/share/glvnd/egl_vendor.d"),
                 "LIBGL_DRIVERS_PATH": str(self.libraries / "dri"),
@@ -114,7 +116,8 @@ class Screen:
         with open(folder / "x.log", "wb") as log:
             self.process = subprocess.Popen(
                 ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24",
-                 "-fbdir", str(folder), "-nolisten", "tcp"], pass_fds=[writing], stdout=log, stderr=log)
+                 "-fbdir", str(folder), "-nolisten", "tcp"],
+                pass_fds=[writing], stdout=log, stderr=log)
         os.close(writing)
         with os.fdopen(reading) as pipe:
             self.display = f":{pipe.readline().strip()}"
@@ -140,14 +143,14 @@ class Screen:
 
 
 def cpu_of(pid, thread=None):
-    """CPU seconds, user and system: of a process with the threads that have ended, or of a thread."""
+    """CPU seconds of a process, with its threads that have ended, or of one thread."""
     path = f"/proc/{pid}/task/{thread}/stat" if thread else f"/proc/{pid}/stat"
     fields = Path(path).read_text(encoding="ascii").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def one_mode(edid):
-    """An EDID with nothing but the preferred mode of another one: glmark2 takes the largest there is.
+    """An EDID with nothing but the preferred mode of another: glmark2 takes the largest.
 
     VESA E-EDID 1.4, 3.6 to 3.11."""
     block = bytearray(edid[:128])
@@ -207,22 +210,25 @@ class Participant:
             "echo -n edid >/sys/module/drm/parameters/edid_firmware && "
             "cd /sys/bus/virtio/drivers/virtio_gpu && device=$(echo virtio*) && "
             "echo $device >unbind && sleep 0.5 && echo $device >bind")
-        self.vm.check(f"mount -t tracefs none /sys/kernel/tracing && echo hist:key=type >{TRACE}/trigger")
+        self.vm.check("mount -t tracefs none /sys/kernel/tracing && "
+                      f"echo hist:key=type >{TRACE}/trigger")
         modes = self.vm.check("cat /sys/class/drm/card0-Virtual-1/modes").split()
         if modes != [f"{MODE[0]}x{MODE[1]}"]:
             raise VmError(f"{self.name}: the guest's screen has the modes {' '.join(modes)}")
 
     def end(self):
-        for one, how in ((self.vm, vm.Vm.close), (self.daemon, Daemon.end), (self.screen, Screen.end)):
-            if one is not None:
-                how(one)
+        for end in (self.vm and self.vm.close, self.daemon and self.daemon.end,
+                    self.screen and self.screen.end):
+            if end:
+                end()
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _cpu(self):
-        """CPU seconds until now: of the daemon, of QEMU without and with the guest's processors, of X."""
+        """CPU seconds of the daemon, of QEMU without and with the guest's processors, and of X."""
         qemu = self.vm.process.pid
         whole = cpu_of(qemu)
-        guest = sum(cpu_of(qemu, one["thread-id"]) for one in self.vm.qmp.command("query-cpus-fast"))
+        guest = sum(cpu_of(qemu, one["thread-id"])
+                    for one in self.vm.qmp.command("query-cpus-fast"))
         daemon = cpu_of(self.daemon.process.pid) if self.daemon else 0.0
         return daemon, whole - guest, whole, cpu_of(self.screen.process.pid)
 
@@ -253,13 +259,12 @@ class Participant:
         took, used, sent = time.monotonic() - begun, self._cpu(), self._commands()
         program = SCENES[scene].split()[0]
         self.vm.check(f"killall {program}; while pidof {program}; do sleep 0.1; done")
-        # kmscube's output is behind its first frames; glmark2 says it at its start.
-        if "virgl" not in "".join(line for line in self._log().splitlines() if "enderer" in line.lower()):
+        if not re.search(r"renderer: .*virgl", self._log(), re.I):
             raise VmError(f"{self.name}: {scene} is not drawn by VirGL: {self._log()}")
         frames = sent[RESOURCE_FLUSH] - commands[RESOURCE_FLUSH]
         daemon, qemu, whole, server = ((b - a) * 1e3 / frames for a, b in zip(cpu, used))
-        return {"time": took * 1e3 / frames, "daemon": daemon, "qemu": qemu, "device": daemon + qemu,
-                "all": daemon + whole, "x": server,
+        return {"time": took * 1e3 / frames, "daemon": daemon, "qemu": qemu,
+                "device": daemon + qemu, "all": daemon + whole, "x": server,
                 "submits": (sent[SUBMIT_3D] - commands[SUBMIT_3D]) / frames}
 
     def take(self):
@@ -315,7 +320,8 @@ def table(samples, scenes):
 
 def processors():
     names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    return f"{len(os.sched_getaffinity(0))} processors ({names[0] if names else os.uname().machine})"
+    name = names[0] if names else os.uname().machine
+    return f"{len(os.sched_getaffinity(0))} processors ({name})"
 
 
 def measure_rounds(given, root, guest, names, scenes):
@@ -334,7 +340,8 @@ def measure_rounds(given, root, guest, names, scenes):
                 participant.end()
         text = (f"{(root.path / 'versions.txt').read_text()}{processors()}, TCG, load "
                 f"{os.getloadavg()[0]:.1f}; {number + 1} rounds, {given.seconds} s a "
-                f"scene of {MODE[0]}x{MODE[1]}; medians, ratios with their range\n{table(samples, scenes)}\n")
+                f"scene of {MODE[0]}x{MODE[1]}; medians, ratios with their range\n"
+                f"{table(samples, scenes)}\n")
         (given.results / "guest-gl.txt").write_text(text)
     print(text)
 
@@ -345,7 +352,7 @@ def hold(given, root, guest, name):
         participant.draw(given.hold)
         say(f"{name}: QEMU is process {participant.vm.process.pid}" +
             (f", the daemon {participant.daemon.process.pid}" if participant.daemon else ""))
-        time.sleep(60)
+        time.sleep(given.seconds)
     finally:
         participant.end()
 

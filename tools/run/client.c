@@ -178,14 +178,6 @@ static int reply_fd(struct client *client, int fd)
  */
 #define CAPABILITY_ARB_BUFFER_STORAGE (1u << 31)
 
-/*
- * With it Mesa fills a busy texture from a buffer that it makes for that; without it waits. Here textures are often
- * busy, since commands are not executed while the client waits to send more, and the buffers cost more than the
- * waits: on an H200 a program that replaces a texture in each frame drew 1500 to 1700 frames a second without
- * it, and 870 with it (virgl_test_server: 1000 to 1040).
- */
-#define CAPABILITY_COPY_TRANSFER (1u << 26)
-
 static int read_capset(struct client *client, uint32_t id, uint32_t version,
 	uint8_t bytes[static DEVICE_CAPSET_MAX], uint32_t *size)
 {
@@ -203,7 +195,7 @@ static int read_capset(struct client *client, uint32_t id, uint32_t version,
 	error = device_get_capset(client->device, id, version, bytes, *size);
 	if (error == 0 && id == 2 && *size >= CAPS_V2_CAPABILITY_BITS + sizeof(bits)) {
 		memcpy(&bits, bytes + CAPS_V2_CAPABILITY_BITS, sizeof(bits));
-		bits &= ~(CAPABILITY_ARB_BUFFER_STORAGE | CAPABILITY_COPY_TRANSFER);
+		bits &= ~CAPABILITY_ARB_BUFFER_STORAGE;
 		memcpy(bytes + CAPS_V2_CAPABILITY_BITS, &bits, sizeof(bits));
 	}
 	return error;

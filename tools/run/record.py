@@ -4,7 +4,7 @@
 pack.sh made: record.py [options] RESULTDIR. As root, on a machine with a GPU and its driver.
 
 Participants: native (the machine's own GL), run (virtio-gpu-run with a virtio-gpud for each program),
-again (the same once more: what the machine's drift alone does), spin (run, looking for answers before
+again (the same once more: what the machine's drift alone does), asleep (run, without looking for work before
 sleeping), vtest (virgl_test_server). Every participant draws every scene in every round, and each
 round begins with another one; ratios are formed inside a round. Programs and X server are pinned to
 some processors, servers to others.
@@ -28,7 +28,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SOCKET = "/tmp/.virgl_test"  # old Mesas know no other
-SPIN_US = 50
 GLMARK2 = ("build:use-vbo=false", "build:use-vbo=true", "texture:texture-filter=linear",
            "shading:shading=phong", "bump:bump-render=normals", "effect2d:kernel=0,1,0;1,-4,1;0,1,0;",
            "pulsar:quads=5:texture=false", "desktop:effect=blur:passes=1:windows=4", "ideas", "shadow",
@@ -39,7 +38,7 @@ SERVERS = {
     "native": None,
     "run": ["virtio-gpu-run", f"--listen={SOCKET}"],
     "again": ["virtio-gpu-run", f"--listen={SOCKET}"],
-    "spin": ["virtio-gpu-run", f"--listen={SOCKET}", f"--spin-us={SPIN_US}", f"--poll-us={SPIN_US}"],
+    "asleep": ["virtio-gpu-run", f"--listen={SOCKET}", "--spin-us=0"],
     "vtest": ["virgl_test_server", "--use-egl-surfaceless"],
 }
 
@@ -255,7 +254,7 @@ def table(samples, participants):
     """samples[participant][row] = [(rate, cpu) of each round]"""
     rows = list(dict.fromkeys(row for one in samples.values() for row in one))
     lines = [f"{'':40}" + "".join(f"{name:>12}" for name in participants) +
-             f"{'run/vtest':>22}{'spin/vtest':>22}{'again/run':>22}{'run/native':>12}"]
+             f"{'run/vtest':>22}{'asleep/vtest':>22}{'again/run':>22}{'run/native':>12}"]
     for row in rows:
         def ratio(left, right, row=row):
             pairs = zip(samples.get(left, {}).get(row, ()), samples.get(right, {}).get(row, ()))
@@ -264,7 +263,7 @@ def table(samples, participants):
 
         rates = "".join(f"{interval([s[0] for s in samples[name].get(row, ()) if s])[0]:12.1f}"
                         for name in participants)
-        lines.append(f"{row[:40]:40}{rates}{ratio('run', 'vtest'):>22}{ratio('spin', 'vtest'):>22}"
+        lines.append(f"{row[:40]:40}{rates}{ratio('run', 'vtest'):>22}{ratio('asleep', 'vtest'):>22}"
                      f"{ratio('again', 'run'):>22}{ratio('run', 'native').split(' ')[0]:>12}")
     lines.append("")
     lines.append("CPU of the server, ms a frame")
@@ -288,7 +287,7 @@ def main():
     samples = {name: {} for name in participants}
     try:
         time.sleep(1)
-        show_programs([name for name in participants if name not in ("again", "spin")])
+        show_programs([name for name in participants if name not in ("again", "asleep")])
         for round_number in range(given.rounds):
             turn = round_number % len(participants)
             for name in participants[turn:] + participants[:turn]:

@@ -32,7 +32,7 @@ enum {
 /* One layer's rows of blocks, from the first to the box's last. */
 struct layer {
 	uint8_t *bytes;
-	size_t size;
+	size_t size; // of the memory: no less than the whole level, see level_size
 	size_t stride;
 	uint32_t width; // pixels
 	uint32_t height;
@@ -90,6 +90,25 @@ static uint32_t blocks(uint32_t pixels, uint32_t block)
 	return pixels / block + (pixels % block != 0);
 }
 
+/*
+ * Since 1.1.0 the library refuses memory that is smaller than all layers of the level, though it writes into one
+ * of them alone. What it does not touch costs nothing.
+ */
+static int level_size(const struct render_texture_info *info, const struct render_block *block,
+	uint32_t level, struct layer *layer)
+{
+	uint64_t layers = (uint64_t)level_side(info->depth, level) *
+		(info->array_size ? info->array_size : 1);
+	uint64_t size;
+
+	if (!checked_mul_u64(layer->stride, blocks(layer->height, block->height), &size) ||
+		!checked_mul_u64(size, layers, &size) || size > SIZE_MAX) {
+		return -EINVAL;
+	}
+	layer->size = (size_t)size;
+	return 0;
+}
+
 /* Finds the box in its level. Its place in z is the library's to check. */
 static int find_layer(const struct render_texture_info *info, const struct render_block *block,
 	const struct render_transfer_3d *transfer, struct layer *layer)
@@ -107,8 +126,7 @@ static int find_layer(const struct render_texture_info *info, const struct rende
 		return -EINVAL;
 	}
 	layer->stride = (size_t)blocks(layer->width, block->width) * block->bytes;
-	layer->size = layer->stride * blocks(box->y + box->height, block->height);
-	return 0;
+	return level_size(info, block, transfer->level, layer);
 }
 
 /* As the library has it: a stride of 0 is the level's, one of layers, too. */

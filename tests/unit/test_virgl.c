@@ -596,8 +596,8 @@ static void add_textured_state(struct stream *stream)
 	ADD(stream, 1, 5, 9, 0, 0, 0, 31); // R32G32B32A32_FLOAT
 	ADD(stream, 2, 5, 9);
 	ADD(stream, 6, 0, 16, 0, VERTICES);
-	ADD(stream, 4, 0, 0, bits(WIDTH / 2.0f), bits(HEIGHT / 2.0f), bits(0.5f),
-		bits(WIDTH / 2.0f), bits(HEIGHT / 2.0f), bits(0.5f));
+	ADD(stream, 4, 0, 0, bits((float)WIDTH / 2), bits((float)HEIGHT / 2), bits(0.5f),
+		bits((float)WIDTH / 2), bits((float)HEIGHT / 2), bits(0.5f));
 }
 
 static void add_draw(struct stream *stream)

@@ -120,6 +120,10 @@ def pattern(seed, size):
     return bytes((seed + 7 * i) & 0xff for i in range(256)) * (size // 256)
 
 
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 class RunTest(daemonlib.DaemonTest):
     def setUp(self):
         super().setUp()
@@ -501,9 +505,7 @@ class Refusals(RunTest):
 class Server(RunTest):
     def processes(self):
         """Of the server's, all that live."""
-        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.server.pid)],
-                               capture_output=True, text=True, check=False).stdout.split()
-        return len(found)
+        return len(children_of(self.server.pid))
 
     def test_mode(self):
         self.listen()
@@ -580,11 +582,7 @@ class Server(RunTest):
         self.client(2)
 
     def daemon_of_a_client(self):
-        served = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.server.pid)],
-                                capture_output=True, text=True, check=True).stdout.split()
-        daemons = subprocess.run(["ps", "-o", "pid=", "--ppid", served[0]],
-                                 capture_output=True, text=True, check=True).stdout.split()
-        return int(daemons[0])
+        return children_of(children_of(self.server.pid)[0])[0]
 
     def test_a_daemon_that_is_there(self):
         """It serves one client at a time, and the next when that has gone."""

@@ -18,6 +18,13 @@ _INSIDE = 'mount --bind "$0" /tmp && exec "$@"'
 _NAMESPACE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]),
               "sh", "-c", _INSIDE]
 
+
+def has_namespaces():
+    """Does this machine give a program a mount namespace? Not in a chroot, but to root."""
+    return subprocess.run([*_NAMESPACE[:-3], "true"], stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
 _ENVIRONMENT = {
     "LIBGL_ALWAYS_SOFTWARE": "1",
     "GALLIUM_DRIVER": "virpipe",

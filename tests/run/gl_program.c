@@ -193,8 +193,8 @@ static void draw_quad(unsigned int frame)
 
 static void draw_many(unsigned int frame)
 {
-	const float width = 2.0f / COLUMNS;
-	const float height = 2.0f / (DRAWS / COLUMNS);
+	const float width = 2.0f / (float)COLUMNS;
+	const float height = 2.0f / (float)(DRAWS / COLUMNS);
 
 	for (unsigned int i = 0; i < DRAWS; i++) {
 		float x = (float)(i % COLUMNS);

@@ -97,12 +97,12 @@ static int spawn_words(struct fe_backend *backend, char **words, int child_fd, i
 	return error;
 }
 
-static int spawn_line(struct fe_backend *backend, char *line, int child_fd, int log_fd, int cpu)
+static int spawn_line(struct fe_backend *backend, char *line, int log_fd, int cpu)
 {
 	char *words[WORDS_MAX];
 
 	split(line, words);
-	return spawn_words(backend, words, child_fd, log_fd, cpu);
+	return spawn_words(backend, words, -1, log_fd, cpu);
 }
 
 /* Makes the socket that the child inherits: *child_fd is its end, number its name. */
@@ -117,24 +117,6 @@ static int open_pair(struct fe_backend *backend, int *child_fd, char number[stat
 	backend->socket = ends[0];
 	*child_fd = ends[1];
 	return 0;
-}
-
-static int start_inherited(
-	struct fe_backend *backend, const char *command, const char *place, int log_fd, int cpu)
-{
-	char number[16];
-	int child_fd;
-	int error = open_pair(backend, &child_fd, number);
-
-	if (error < 0) {
-		return error;
-	}
-	char *line = fill_in(command, place, number);
-	error = line ? spawn_line(backend, line, child_fd, log_fd, cpu) : -ENOMEM;
-	free(line);
-	fd_close(&child_fd);
-	backend->ready_ns = fe_now_ns();
-	return error;
 }
 
 /* The words with number in the place of "%s", which is in *filled then (malloc'ed). */
@@ -155,22 +137,44 @@ static void fill_in_words(
 	copy[count] = NULL;
 }
 
-int fe_backend_start_inherited(struct fe_backend *backend, char *const words[], int log_fd)
+static int start_inherited(struct fe_backend *backend, char *const words[], int log_fd, int cpu)
 {
 	char *copy[WORDS_MAX];
 	char *filled = NULL;
 	char number[16];
 	int child_fd;
-
-	*backend = (struct fe_backend){ .socket = -1 };
 	int error = open_pair(backend, &child_fd, number);
+
 	if (error < 0) {
 		return error;
 	}
 	fill_in_words(words, copy, number, &filled);
-	error = filled ? spawn_words(backend, copy, child_fd, log_fd, -1) : -ENOMEM;
+	error = filled ? spawn_words(backend, copy, child_fd, log_fd, cpu) : -ENOMEM;
 	free(filled);
 	fd_close(&child_fd);
+	backend->ready_ns = fe_now_ns();
+	return error;
+}
+
+static int start_line_inherited(
+	struct fe_backend *backend, const char *command, int log_fd, int cpu)
+{
+	char *words[WORDS_MAX];
+	char *line = strdup(command);
+
+	if (!line) {
+		return -ENOMEM;
+	}
+	split(line, words);
+	int error = start_inherited(backend, words, log_fd, cpu);
+	free(line);
+	return error;
+}
+
+int fe_backend_start_inherited(struct fe_backend *backend, char *const words[], int log_fd)
+{
+	*backend = (struct fe_backend){ .socket = -1 };
+	int error = start_inherited(backend, words, log_fd, -1);
 	if (error < 0) {
 		fe_backend_stop(backend);
 	}
@@ -214,7 +218,7 @@ static int start_listening(
 		folder ? folder : "/tmp", (long)getpid(), serial++);
 	unlink(backend->path);
 	char *line = fill_in(command, place, backend->path);
-	int error = line ? spawn_line(backend, line, -1, log_fd, cpu) : -ENOMEM;
+	int error = line ? spawn_line(backend, line, log_fd, cpu) : -ENOMEM;
 	free(line);
 	return error < 0 ? error : connect_to(backend, START_MS);
 }
@@ -225,7 +229,7 @@ int fe_backend_start(struct fe_backend *backend, const char *command, int log_fd
 
 	*backend = (struct fe_backend){ .socket = -1 };
 	int error = place && wants_fd(command, place)
-		? start_inherited(backend, command, place, log_fd, cpu)
+		? start_line_inherited(backend, command, log_fd, cpu)
 		: start_listening(backend, command, place, log_fd, cpu);
 	if (error < 0) {
 		fe_backend_stop(backend);

@@ -4,7 +4,7 @@
 
 /*
  * The 3D commands (VIRTIO 1.3, 5.7.6.8 "controlq (3d)"), each sent and waited for. They return the answer's type
- * or -errno. The device must have been started with VIRTIO_GPU_F_VIRGL (fe_gpu_options.features_on).
+ * or -errno. The device must have been started with VIRTIO_GPU_F_VIRGL (fe_gpu_options.renderer).
  */
 
 #include "frontend/gpu.h"

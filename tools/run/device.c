@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "frontend/commands_3d.h"
 
 enum {
 	RING_SIZE = 256,
@@ -356,16 +357,9 @@ int device_send(struct device *device, const void *command, size_t size, struct 
 	return 0;
 }
 
-/* A question: nothing else is under way, and the answer is waited for. */
-static int ask(
-	struct device *device, const void *command, size_t size, void *answer, uint32_t answer_size)
+/* What a question came to: nothing else is under way then. */
+static int check_answer(const struct device *device, int type)
 {
-	int type = device_wait(device, 0);
-
-	if (type < 0) {
-		return type;
-	}
-	type = fe_gpu_call(&device->gpu, WIRE_CONTROL_QUEUE, command, size, answer, answer_size);
 	if (type < 0) {
 		return lost(device);
 	}
@@ -374,44 +368,26 @@ static int ask(
 
 int device_find_capset(struct device *device, uint32_t id, struct virtio_gpu_resp_capset_info *info)
 {
-	for (uint32_t i = 0; i < device->gpu.config.num_capsets; i++) {
-		const struct virtio_gpu_get_capset_info command = {
-			.hdr.type = VIRTIO_GPU_CMD_GET_CAPSET_INFO,
-			.capset_index = i,
-		};
-		int error = ask(device, &command, sizeof(command), info, sizeof(*info));
+	int error = device_wait(device, 0);
 
-		if (error < 0 && error != -EINVAL) {
-			return error;
-		}
+	for (uint32_t i = 0; error == 0 && i < device->gpu.config.num_capsets; i++) {
+		error = check_answer(device, fe_gpu_get_capset_info(&device->gpu, i, info));
 		if (error == 0 && info->capset_id == id) {
 			return 0;
 		}
+		error = error == -EINVAL ? 0 : error;
 	}
-	return -ENOENT;
+	return error < 0 ? error : -ENOENT;
 }
 
 int device_get_capset(
 	struct device *device, uint32_t id, uint32_t version, void *bytes, uint32_t size)
 {
-	const struct virtio_gpu_get_capset command = {
-		.hdr.type = VIRTIO_GPU_CMD_GET_CAPSET,
-		.capset_id = id,
-		.capset_version = version,
-	};
-	struct {
-		struct virtio_gpu_ctrl_hdr hdr;
-		uint8_t bytes[DEVICE_CAPSET_MAX];
-	} answer;
-	int error;
+	int error = device_wait(device, 0);
 
-	assert(size <= sizeof(answer.bytes));
-	error = ask(
-		device, &command, sizeof(command), &answer, (uint32_t)sizeof(answer.hdr) + size);
-	if (error == 0) {
-		memcpy(bytes, answer.bytes, size);
-	}
-	return error;
+	return error < 0
+		? error
+		: check_answer(device, fe_gpu_get_capset(&device->gpu, id, version, bytes, size));
 }
 
 int device_create_context(

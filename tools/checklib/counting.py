@@ -81,5 +81,5 @@ def of_closing_line(text):
         return None
     counts = Counts(*(int(number or 0) for number in found[-1]))
     counts.reasons = SKIP_LINE.findall(text)
-    counts.names = re.findall(r"^FAIL\s+(\S+)", text, re.M)
+    counts.names = re.findall(r"^FAIL\s+(\S.*)$", text, re.M)
     return counts

@@ -18,10 +18,24 @@ from .counting import Counts, of_closing_line, of_meson
 
 KILL_AFTER = 10  # seconds between asking a command to end and ending it
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
+# Where a log says what failed, of those who write one here: TAP, unittest, meson, our runners.
+FAILURE = re.compile(r"^\s*(not ok\b(?!.*# SKIP)|FAIL(ED)?\b|ERROR\b)|\b(FAIL|TIMEOUT|ERROR)\s+\d+\.\d+s")
+AROUND = (15, 15)  # lines before and after it that a report shows
 
 
 class Failed(Exception):
     """The part failed; its text says why in a few words."""
+
+
+def telling_lines(text):
+    """The lines of a log that a reader needs who has no more than them: the first failures, and the
+    end."""
+    lines = [COLOUR.sub("", line) for line in text.rstrip().splitlines()]
+    failures = [number for number, line in enumerate(lines) if FAILURE.search(line)][:3]
+    shown = set(range(len(lines) - 30, len(lines)))
+    for number in failures:
+        shown.update(range(number - AROUND[0], number + AROUND[1] + 1))
+    return [lines[number] for number in sorted(shown) if 0 <= number < len(lines)]
 
 
 class Part:
@@ -220,9 +234,8 @@ class Runner:
         if run.counts.failed:
             for name in run.counts.names:
                 print(f"          failed: {name}", flush=True)
-            lines = run.log.read_text(errors="replace").rstrip().splitlines()
-            for line in lines[-30:]:
-                print(f"          | {COLOUR.sub('', line)}", flush=True)
+            for line in telling_lines(run.log.read_text(errors="replace")):
+                print(f"          | {line}", flush=True)
             print(f"          all of it: {run.log}", flush=True)
 
     def stop_early(self):

@@ -48,6 +48,14 @@ def wait_for(what, condition, limit=LIMIT):
         time.sleep(0.005)
 
 
+def is_listening(path):
+    """Can somebody connect? The file of a socket is there a little earlier (unix(7), proc(5))."""
+    lines = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()
+    accepting = "00010000"  # __SO_ACCEPTCON
+    return any(words[3] == accepting and words[-1] == str(path)
+               for words in (line.split() for line in lines[1:]))
+
+
 class Daemon:
     """A running virtio-gpud. Its log is collected in a file."""
 
@@ -160,8 +168,12 @@ class ControlClient:
         return json.loads(line)
 
     def ask(self, request):
-        self.send(request)
-        return self.receive()
+        """The answer; None when the daemon closed the connection, before it was asked or after."""
+        try:
+            self.send(request)
+            return self.receive()
+        except (BrokenPipeError, ConnectionResetError):
+            return None
 
 
 class TapResult(unittest.TestResult):

@@ -318,7 +318,7 @@ class End(daemonlib.DaemonTest):
     def test_signals_end_it_and_files_go(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             daemon = self.start_listening(f"--control={self.control_path}")
-            wait_for("the control socket", lambda: Path(self.control_path).exists())
+            wait_for("the control socket", lambda: daemonlib.is_listening(self.control_path))
             daemon.process.send_signal(number)
             self.assertEqual(daemon.wait(), 0)
             self.assertEqual([path.name for path in self.folder.iterdir()
@@ -379,7 +379,7 @@ class Log(daemonlib.DaemonTest):
 
     def test_levels(self):
         daemon = self.start_listening("--log-level=warn", ready=None)
-        wait_for("the socket", lambda: Path(self.socket_path).exists())
+        wait_for("the socket", lambda: daemonlib.is_listening(self.socket_path))
         self.assertTrue(ask_features(self.connect()))
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(daemon.log, "")
@@ -404,7 +404,7 @@ class Log(daemonlib.DaemonTest):
         reader, writer = os.pipe()
         daemon = self.start_listening(stderr=writer, ready=None)
         os.close(writer)
-        wait_for("the socket", lambda: Path(self.socket_path).exists())
+        wait_for("the socket", lambda: daemonlib.is_listening(self.socket_path))
         os.close(reader)
         client = self.connect()  # logs a line, to nobody
         self.assertTrue(ask_features(client))

@@ -9,25 +9,34 @@
 /*
  * How this works
  *
- * Requests to the front end go out without waiting; answers are read when they come, and only tell the
- * log that something was refused. Waiting here would lock both sides up: the front end may wait for
+ * Requests to the front end go out without waiting; answers are read when they come. An answer names its
+ * request's number, and the front end answers in order: the window has a list of what it asked for
+ * (window.c), and what is refused of the rest is only told to the log. Waiting here would lock both sides up: the front end may wait for
  * our answer on the other socket before it looks at this one. A channel that breaks is closed and the
  * session goes on without it.
  */
 
-static void close_channel(struct vhost_session *session, const char *why, int error)
+/* Answers in one turn of the loop. */
+#define ANSWERS_A_TURN 16
+
+void vhost_channel_close(struct vhost_session *session, const char *why, int error)
 {
 	log_errno(LOG_WARN, error, "back-end requests: %s; the channel is closed", why);
 	vhost_wire_close(&session->channel);
+	vhost_window_lose_channel(session);
 }
 
-static int check_answer(const struct vhost_message *answer)
+static int take_answer(struct vhost_session *session, const struct vhost_message *answer)
 {
 	static struct log_limit limit = LOG_LIMIT_INIT;
 
 	if (!(answer->header.flags & VHOST_FLAG_REPLY) ||
 		answer->header.size != sizeof(answer->payload.u64)) {
 		return -EBADMSG;
+	}
+	if (answer->header.request == VHOST_BACKEND_SHMEM_MAP ||
+		answer->header.request == VHOST_BACKEND_SHMEM_UNMAP) {
+		return vhost_window_take_answer(session, answer);
 	}
 	if (answer->payload.u64) {
 		log_limited(&limit, LOG_WARN, "the front end refused back-end request %u",
@@ -37,8 +46,9 @@ static int check_answer(const struct vhost_message *answer)
 }
 
 /* Returns 1 after an answer, 0 when none is whole, or -errno. */
-static int read_answer(struct vhost_wire *channel)
+static int read_answer(struct vhost_session *session)
 {
+	struct vhost_wire *channel = &session->channel;
 	int result = vhost_wire_read_header(channel);
 
 	if (result != 1) {
@@ -51,22 +61,36 @@ static int read_answer(struct vhost_wire *channel)
 	if (result != 1) {
 		return result;
 	}
-	result = check_answer(&channel->in);
+	result = take_answer(session, &channel->in);
 	vhost_wire_next(channel);
 	return result < 0 ? result : 1;
+}
+
+static int read_answers(struct vhost_session *session)
+{
+	int result = 1;
+
+	/* What is left makes the socket readable again. */
+	for (int i = 0; i < ANSWERS_A_TURN && result == 1; i++) {
+		result = read_answer(session);
+	}
+	return result < 0 ? result : 0;
 }
 
 static void handle_channel(void *data, int events)
 {
 	struct vhost_session *session = data;
-	int result = events & LOOP_WRITABLE ? vhost_wire_flush(&session->channel) : 0;
+	int result = 0;
 
+	if (events & LOOP_WRITABLE) {
+		result = vhost_wire_flush(&session->channel);
+		vhost_window_send(session);
+	}
 	if (result == 0 && (events & LOOP_READABLE)) {
-		/* One a turn: what is left makes the socket readable again. */
-		result = read_answer(&session->channel);
+		result = read_answers(session);
 	}
 	if (result < 0) {
-		close_channel(session, "cannot talk to the front end", -result);
+		vhost_channel_close(session, "cannot talk to the front end", -result);
 	}
 }
 
@@ -75,11 +99,13 @@ int vhost_handle_set_backend_req_fd(struct vhost_session *session, struct vhost_
 	int error;
 
 	vhost_wire_close(&session->channel);
+	vhost_window_lose_channel(session);
 	error = vhost_wire_open(&session->channel, session->loop, vhost_message_take_fd(message),
 		handle_channel, session);
 	if (error < 0) {
 		return vhost_message_refuse(message, error, "the descriptor cannot be watched");
 	}
+	vhost_window_send(session);
 	return 0;
 }
 
@@ -94,7 +120,7 @@ static int send_config_change(struct vhost_session *session)
 		return 0;
 	}
 	if (error < 0) {
-		close_channel(session, "cannot send", -error);
+		vhost_channel_close(session, "cannot send", -error);
 		return -ENOTSUP;
 	}
 	return 0;
@@ -120,4 +146,5 @@ void vhost_channel_resume(struct vhost_session *session)
 			send_config_change(session);
 		}
 	}
+	vhost_window_resume(session);
 }

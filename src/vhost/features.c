@@ -6,11 +6,16 @@
  * knows, so an answer proves nothing. LOG_SHMFD and VHOST_F_LOG_ALL are left out on purpose: with them
  * QEMU would let the guest migrate, and its resources and screens would stay behind.
  */
-static const uint64_t offered_protocol_features = 1ull << VHOST_PROTOCOL_F_MQ |
+static const uint64_t always_offered = 1ull << VHOST_PROTOCOL_F_MQ |
 	1ull << VHOST_PROTOCOL_F_REPLY_ACK | 1ull << VHOST_PROTOCOL_F_BACKEND_REQ |
 	1ull << VHOST_PROTOCOL_F_CONFIG | 1ull << VHOST_PROTOCOL_F_BACKEND_SEND_FD |
 	1ull << VHOST_PROTOCOL_F_RESET_DEVICE | 1ull << VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS |
 	1ull << VHOST_PROTOCOL_F_STATUS;
+
+static uint64_t offered_protocol_features(const struct vhost_session *session)
+{
+	return always_offered | (session->config.window_size ? 1ull << VHOST_PROTOCOL_F_SHMEM : 0);
+}
 
 static uint64_t offered_features(const struct vhost_session *session)
 {
@@ -48,12 +53,13 @@ int vhost_handle_set_features(struct vhost_session *session, struct vhost_messag
 
 int vhost_handle_get_protocol_features(struct vhost_session *session, struct vhost_message *message)
 {
-	return vhost_message_reply(
-		session, message, &offered_protocol_features, sizeof(offered_protocol_features));
+	const uint64_t features = offered_protocol_features(session);
+
+	return vhost_message_reply(session, message, &features, sizeof(features));
 }
 
 int vhost_handle_set_protocol_features(struct vhost_session *session, struct vhost_message *message)
 {
-	session->protocol_features = message->payload.u64 & offered_protocol_features;
+	session->protocol_features = message->payload.u64 & offered_protocol_features(session);
 	return 0;
 }

@@ -134,6 +134,8 @@ static const struct message_type types[VHOST_REQUEST_COUNT] = {
 	[VHOST_REM_MEM_REG] = { "REM_MEM_REG", PAYLOAD(region), FDS(0, 1),
 		.handle = vhost_handle_rem_mem_reg },
 	[VHOST_SET_STATUS] = { "SET_STATUS", PAYLOAD(u64), .handle = handle_set_status },
+	[VHOST_GET_SHMEM_CONFIG] = { "GET_SHMEM_CONFIG", EMPTY, .replies = true,
+		.handle = vhost_handle_get_shmem_config },
 	[VHOST_GET_STATUS] = { "GET_STATUS", EMPTY, .replies = true, .handle = handle_get_status },
 };
 

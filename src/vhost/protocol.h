@@ -131,6 +131,30 @@ struct vhost_config_header {
 	uint32_t flags;
 };
 
+/* GET_SHMEM_CONFIG's answer: as large whatever the device has. */
+#define VHOST_SHMEM_REGIONS_MAX 256
+
+struct vhost_shmem_config {
+	uint32_t count; // sizes that are not 0
+	uint32_t padding;
+	uint64_t sizes[VHOST_SHMEM_REGIONS_MAX]; // bytes; the index is the region's id
+};
+
+/* VHOST_BACKEND_SHMEM_MAP, which brings the file, and VHOST_BACKEND_SHMEM_UNMAP */
+struct vhost_shmem_map {
+	uint8_t region; // id of the shared memory region
+	uint8_t padding[7];
+	uint64_t fd_offset; // bytes in the file
+	uint64_t offset; // bytes in the region
+	uint64_t len;
+	uint64_t flags; // VHOST_SHMEM_WRITABLE
+};
+
+#define VHOST_SHMEM_WRITABLE 0x1u
+
+/* virtio-gpu's one region: VIRTIO_GPU_SHM_ID_HOST_VISIBLE */
+#define VHOST_SHMEM_HOST_VISIBLE 1
+
 /* The configuration space is 256 bytes at most. */
 #define VHOST_CONFIG_MAX 256
 
@@ -141,5 +165,7 @@ static_assert(sizeof(struct vhost_memory_region) == 32, "memory region");
 static_assert(sizeof(struct vhost_memory_table) == 8 + 32 * VHOST_MEMORY_TABLE_MAX, "table");
 static_assert(sizeof(struct vhost_single_region) == 40, "single region");
 static_assert(sizeof(struct vhost_config_header) == 12, "config header");
+static_assert(sizeof(struct vhost_shmem_config) == 2056, "shared memory regions");
+static_assert(sizeof(struct vhost_shmem_map) == 40, "shared memory mapping");
 
 #endif

@@ -51,12 +51,14 @@ static void reset_device(struct vhost_session *session)
 {
 	session->suspension = (struct vhost_suspension){ 0 };
 	session->config_change_due = false;
+	vhost_window_reset(session);
 	session->ops->reset(session->device);
 }
 
 void vhost_session_suspend(struct vhost_session *session)
 {
 	session->suspension = (struct vhost_suspension){ .valid = true };
+	vhost_window_suspend(session);
 	session->ops->suspended(session->device);
 }
 
@@ -99,6 +101,7 @@ static void close_all(struct vhost_session *session)
 	for (uint32_t i = 0; i < session->config.queue_count; i++) {
 		vhost_queue_finish(&session->queues[i]);
 	}
+	vhost_window_finish(session);
 	vhost_wire_close(&session->channel);
 	vhost_wire_close(&session->wire);
 }
@@ -209,6 +212,7 @@ struct vhost_session *vhost_session_create(struct loop *loop, struct memory *mem
 
 	check_ops(ops);
 	assert(config->queue_count > 0 && config->queue_count <= VHOST_QUEUE_MAX);
+	assert(config->window_size == 0 || ops->window_operation_done);
 	if (!session) {
 		goto fail;
 	}
@@ -222,6 +226,9 @@ struct vhost_session *vhost_session_create(struct loop *loop, struct memory *mem
 	};
 	vhost_wire_init(&session->wire);
 	vhost_wire_init(&session->channel);
+	if (vhost_window_init(session) < 0) {
+		goto fail;
+	}
 	session->end = loop_add_deferred(loop, handle_lost_memory, session);
 	session->queues = calloc(config->queue_count, sizeof(*session->queues));
 	if (!session->end || !session->queues) {

@@ -65,6 +65,13 @@ struct vhost_device_ops {
 	void (*set_gpu_socket)(void *device, int socket);
 
 	/*
+	 * A map or an unmap of the window that was VHOST_PENDING ended: 0, or -EIO when the front end
+	 * refused it (logged) or its channel broke. Never from within vhost_session_map or _unmap. May
+	 * be NULL where the window's size is 0.
+	 */
+	void (*window_operation_done)(void *device, uint64_t token, int result);
+
+	/*
 	 * The session is over: the peer hung up or broke the protocol (logged). No other call follows;
 	 * the queues have been stopped. The device destroys the session, here or later.
 	 */
@@ -74,6 +81,18 @@ struct vhost_device_ops {
 struct vhost_session_config {
 	uint32_t queue_count; // rings of the device
 	uint32_t max_memory_slots; // answer to GET_MAX_MEM_SLOTS; memory holds as many
+	uint64_t window_size; // bytes of the host-visible window: a power of two of pages; 0: none
+};
+
+#define VHOST_PENDING 1 // window_operation_done comes later
+
+/* A file, or a part of one, that the guest is to see. Offsets and len are in bytes, of whole pages. */
+struct vhost_window_map {
+	int fd; // borrowed
+	uint64_t fd_offset;
+	uint64_t offset; // in the window
+	uint64_t len;
+	bool writable;
 };
 
 /* Counters since the session began. */
@@ -108,6 +127,28 @@ void vhost_session_fail_queue(struct vhost_session *session, uint32_t index);
  * when the front end gave no channel for it, -EBUSY while suspended.
  */
 int vhost_session_config_changed(struct vhost_session *session);
+
+/*
+ * Can the window be filled: has the front end made it (GET_SHMEM_CONFIG), does it take mappings, and
+ * answer? Turns false when the channel for that breaks.
+ */
+bool vhost_session_has_window(const struct vhost_session *session);
+
+/*
+ * Puts a file into the window. Returns VHOST_PENDING, or -ENOTSUP (no window), -EINVAL (not of pages, or
+ * beyond the window or the file), -EEXIST (overlaps another mapping), -ENOSPC (as many as the front end
+ * can have), -ENOMEM, or another -errno of the descriptor. While suspended the front end is not told. A
+ * reset ends all mappings, and what is pending is not told then.
+ */
+int vhost_session_map(
+	struct vhost_session *session, const struct vhost_window_map *map, uint64_t token);
+
+/*
+ * Takes a mapping, all of it, out of the window; one whose map is pending is none yet. Returns
+ * VHOST_PENDING, -ENOENT (there is none like this) or -ENOTSUP (no window). Refused, it stays mapped.
+ */
+int vhost_session_unmap(
+	struct vhost_session *session, uint64_t offset, uint64_t len, uint64_t token);
 
 /* Virtio features that the driver chose; 0 before SET_FEATURES. */
 uint64_t vhost_session_features(const struct vhost_session *session);

@@ -4,6 +4,7 @@
 
 /* What the files of vhost/ share. */
 
+#include "base/list.h"
 #include "vhost/session.h"
 #include "vhost/wire.h"
 
@@ -41,6 +42,37 @@ struct vhost_suspension {
 	bool resumed; // a ring was given an index to go on from
 };
 
+/* Does the front end name mappings in its memory table, too? */
+enum vhost_listing {
+	VHOST_LISTING_UNKNOWN,
+	VHOST_LISTING_NO, // crosvm
+	VHOST_LISTING_YES, // QEMU
+};
+
+/* How far a map or an unmap has come (window.c). */
+enum vhost_stage {
+	VHOST_STAGE_NONE, // mapped
+	VHOST_STAGE_WAITING, // to be sent
+	VHOST_STAGE_ASKED, // sent
+	VHOST_STAGE_ACKED, // mapped, and not named by the memory table yet
+	VHOST_STAGE_ENDED, // the device is to be told
+	VHOST_STAGE_COUNT,
+};
+
+/* The host-visible window and what is in it (window.c). */
+struct vhost_window {
+	bool wanted; // GET_SHMEM_CONFIG came
+	enum vhost_listing listing;
+	struct list mappings; // vhost_mapping.link, in the order in which the front end gets them
+	struct list stages[VHOST_STAGE_COUNT]; // vhost_mapping.step: the same
+	uint32_t counts[VHOST_STAGE_COUNT];
+	uint32_t count; // of all
+	struct list listed; // listed_region.link: regions of the memory table that are mappings
+	uint32_t listed_count;
+	struct loop_deferred *turn; // tells and sends; NULL without a window
+	struct loop_timer *limit; // of those that are acked
+};
+
 struct vhost_session {
 	struct loop *loop;
 	struct memory *memory;
@@ -49,6 +81,7 @@ struct vhost_session {
 	struct vhost_session_config config;
 	struct vhost_wire wire;
 	struct vhost_wire channel; // of SET_BACKEND_REQ_FD; closed without it
+	struct vhost_window window;
 	uint64_t features; // SET_FEATURES; 0 before
 	uint64_t protocol_features;
 	bool rings_need_enable; // VHOST_F_PROTOCOL_FEATURES was chosen, or nothing yet
@@ -117,8 +150,34 @@ int vhost_handle_rem_mem_reg(struct vhost_session *session, struct vhost_message
 
 /* backend_channel.c */
 int vhost_handle_set_backend_req_fd(struct vhost_session *session, struct vhost_message *message);
+/* Nothing more can be said on it (logged; error is an errno value). */
+void vhost_channel_close(struct vhost_session *session, const char *why, int error);
 /* Sends what waited for the end of the suspension. */
 void vhost_channel_resume(struct vhost_session *session);
+
+/* window.c */
+int vhost_window_init(struct vhost_session *session); // 0 or -ENOMEM
+void vhost_window_finish(struct vhost_session *session); // can be called twice
+void vhost_window_suspend(struct vhost_session *session);
+void vhost_window_resume(struct vhost_session *session);
+void vhost_window_reset(struct vhost_session *session);
+/* The channel came, or can be written again; or broke. */
+void vhost_window_send(struct vhost_session *session);
+void vhost_window_lose_channel(struct vhost_session *session);
+/* An answer to SHMEM_MAP or SHMEM_UNMAP. Returns 0, or -EBADMSG when none was asked for. */
+int vhost_window_take_answer(struct vhost_session *session, const struct vhost_message *answer);
+/*
+ * If the region's file is a mapping's, the region is no guest memory: notes it on `listed` and returns 1.
+ * Returns 0 when it is not, or -errno.
+ */
+int vhost_window_list(struct vhost_session *session, struct list *listed,
+	const struct vhost_memory_region *region, int fd);
+/* The table has these from now on (moved from the list), or none of `listed` (freed). */
+void vhost_window_replace_listed(struct vhost_session *session, struct list *listed);
+void vhost_window_drop_listed(struct list *listed);
+/* Forgets a region that was noted. Returns false when it was not. */
+bool vhost_window_unlist(struct vhost_session *session, const struct vhost_memory_region *region);
+int vhost_handle_get_shmem_config(struct vhost_session *session, struct vhost_message *message);
 
 /* features.c */
 bool vhost_session_has(const struct vhost_session *session, enum vhost_protocol_feature feature);

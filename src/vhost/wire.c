@@ -21,6 +21,8 @@ void vhost_wire_init(struct vhost_wire *wire)
 	wire->in.too_many_fds = false;
 	wire->in_len = 0;
 	wire->out_len = 0;
+	wire->watches_writable = false;
+	wire->blocked = false;
 }
 
 int vhost_wire_open(
@@ -92,10 +94,25 @@ void vhost_wire_next(struct vhost_wire *wire)
 	wire->in_len = 0;
 }
 
-int vhost_wire_flush(struct vhost_wire *wire)
+static void update_events(struct vhost_wire *wire)
 {
-	size_t waited = wire->out_len;
+	bool waits = wire->out_len > 0 || wire->blocked;
 
+	if (waits != wire->watches_writable) {
+		wire->watches_writable = waits;
+		loop_fd_set_events(wire->source, LOOP_READABLE | (waits ? LOOP_WRITABLE : 0));
+	}
+}
+
+/* The first `sent` bytes are out. */
+static void drop_sent(struct vhost_wire *wire, size_t sent)
+{
+	wire->out_len -= sent;
+	memmove(wire->out, wire->out + sent, wire->out_len);
+}
+
+static int flush(struct vhost_wire *wire)
+{
 	while (wire->out_len) {
 		const struct iovec iov = { .iov_base = wire->out, .iov_len = wire->out_len };
 		ssize_t sent = fd_send(wire->fd, &iov, 1, NULL, 0);
@@ -106,17 +123,19 @@ int vhost_wire_flush(struct vhost_wire *wire)
 		if (sent < 0) {
 			return (int)sent;
 		}
-		wire->out_len -= (size_t)sent;
-		memmove(wire->out, wire->out + sent, wire->out_len);
+		drop_sent(wire, (size_t)sent);
 	}
-	if (waited) {
-		loop_fd_set_events(
-			wire->source, LOOP_READABLE | (wire->out_len ? LOOP_WRITABLE : 0));
-	}
+	update_events(wire);
 	return 0;
 }
 
-int vhost_wire_send(struct vhost_wire *wire, uint32_t request, uint32_t flags, const void *payload,
+int vhost_wire_flush(struct vhost_wire *wire)
+{
+	wire->blocked = false;
+	return flush(wire);
+}
+
+static int append(struct vhost_wire *wire, uint32_t request, uint32_t flags, const void *payload,
 	uint32_t size)
 {
 	const struct vhost_header header = { request, flags, size };
@@ -129,5 +148,34 @@ int vhost_wire_send(struct vhost_wire *wire, uint32_t request, uint32_t flags, c
 		memcpy(wire->out + wire->out_len + sizeof(header), payload, size);
 	}
 	wire->out_len += sizeof(header) + size;
-	return vhost_wire_flush(wire);
+	return 0;
+}
+
+int vhost_wire_send(struct vhost_wire *wire, uint32_t request, uint32_t flags, const void *payload,
+	uint32_t size)
+{
+	int error = append(wire, request, flags, payload, size);
+
+	return error < 0 ? error : flush(wire);
+}
+
+int vhost_wire_send_fd(struct vhost_wire *wire, uint32_t request, uint32_t flags,
+	const void *payload, uint32_t size, int fd)
+{
+	ssize_t sent = -EAGAIN;
+
+	/* The descriptor must go with this message's first byte: nothing may wait before it. */
+	if (wire->out_len == 0) {
+		int error = append(wire, request, flags, payload, size);
+		const struct iovec iov = { .iov_base = wire->out, .iov_len = wire->out_len };
+
+		if (error < 0) {
+			return error;
+		}
+		sent = fd_send(wire->fd, &iov, 1, &fd, fd >= 0);
+		drop_sent(wire, sent < 0 ? wire->out_len : (size_t)sent);
+	}
+	wire->blocked = sent == -EAGAIN;
+	update_events(wire);
+	return sent < 0 ? (int)sent : 0;
 }

@@ -40,8 +40,8 @@ struct vhost_message {
 };
 
 /*
- * Bytes that wait for a peer that does not read. A front end asks one thing at a time, so some
- * hundred bytes are the most that a good one leaves unread.
+ * Bytes that wait for a peer that does not read. A front end asks one thing at a time, and the largest
+ * answer has 2056 bytes.
  */
 #define VHOST_WIRE_OUT_MAX 4096
 
@@ -52,6 +52,8 @@ struct vhost_wire {
 	size_t in_len; // bytes of `in` that have come, the header's first
 	uint8_t out[VHOST_WIRE_OUT_MAX];
 	size_t out_len;
+	bool watches_writable;
+	bool blocked; // vhost_wire_send_fd said -EAGAIN, and the peer has not read since
 };
 
 /* Makes it closed. */
@@ -79,6 +81,13 @@ void vhost_wire_next(struct vhost_wire *wire);
 /* Sends now or when the peer reads. Returns 0, -ENOBUFS (it reads too little) or another -errno. */
 int vhost_wire_send(struct vhost_wire *wire, uint32_t request, uint32_t flags, const void *payload,
 	uint32_t size);
+
+/*
+ * Sends a message, with a descriptor (borrowed) unless fd is -1, now or not at all. Returns 0, -EAGAIN
+ * when the peer must read first (the callback then hears of LOOP_WRITABLE), or another -errno.
+ */
+int vhost_wire_send_fd(struct vhost_wire *wire, uint32_t request, uint32_t flags,
+	const void *payload, uint32_t size, int fd);
 
 /* The socket can be written: sends what waits. Returns 0 or -errno. */
 int vhost_wire_flush(struct vhost_wire *wire);

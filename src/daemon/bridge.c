@@ -463,6 +463,13 @@ static void handle_set_gpu_socket(void *device, int socket)
 	gpu_device_set_display(bridge->device, display);
 }
 
+static void handle_window_operation_done(void *device, uint64_t token, int result)
+{
+	struct bridge *bridge = device;
+
+	gpu_device_window_done(bridge->device, token, result);
+}
+
 static void handle_closed(void *device)
 {
 	struct bridge *bridge = device;
@@ -481,6 +488,7 @@ static const struct vhost_device_ops device_ops = {
 	.suspended = handle_suspended,
 	.reset = handle_reset,
 	.set_gpu_socket = handle_set_gpu_socket,
+	.window_operation_done = handle_window_operation_done,
 	.closed = handle_closed,
 };
 
@@ -494,9 +502,39 @@ static void handle_config_changed(void *transport)
 	}
 }
 
+static uint64_t handle_window_size(void *transport)
+{
+	struct bridge *bridge = transport;
+
+	return vhost_session_has_window(bridge->session) ? bridge->config.host_visible : 0;
+}
+
+static int handle_map(void *transport, const struct gpu_window_map *map, uint64_t token)
+{
+	struct bridge *bridge = transport;
+	const struct vhost_window_map wanted = {
+		.fd = map->fd,
+		.offset = map->offset,
+		.len = map->len,
+		.writable = true,
+	};
+
+	return vhost_session_map(bridge->session, &wanted, token);
+}
+
+static int handle_unmap(void *transport, uint64_t offset, uint64_t len, uint64_t token)
+{
+	struct bridge *bridge = transport;
+
+	return vhost_session_unmap(bridge->session, offset, len, token);
+}
+
 static const struct gpu_transport_ops transport_ops = {
 	.complete = handle_complete,
 	.config_changed = handle_config_changed,
+	.window_size = handle_window_size,
+	.map = handle_map,
+	.unmap = handle_unmap,
 };
 
 static int create_device(struct bridge *bridge)
@@ -555,6 +593,7 @@ struct bridge *bridge_create(struct loop *loop, int socket, const struct bridge_
 	const struct vhost_session_config session_config = {
 		.queue_count = WIRE_QUEUE_COUNT,
 		.max_memory_slots = config->max_resources,
+		.window_size = config->host_visible,
 	};
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
 

@@ -27,6 +27,7 @@ struct bridge_config {
 	uint32_t outputs; // of the own display, 1 to DISPLAY_OUTPUT_MAX
 	uint32_t width; // of each, pixels
 	uint32_t height;
+	uint64_t host_visible; // bytes of the window for host memory, a power of two; 0: none
 	bool dmabuf; // the VMM's display may be given buffers of the GPU
 	struct virgl *virgl; // OpenGL for the guest, borrowed; NULL: a 2D device
 };

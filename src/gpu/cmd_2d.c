@@ -80,6 +80,7 @@ void gpu_destroy_resource(
 	gpu_scanout_disable_all_of(device, resource);
 	end_waiting_flushes(device, resource);
 	gpu_attachments_drop(&device->contexts, resource);
+	gpu_window_drop(device, resource, request);
 	gpu_view_unref(resource->view);
 	resource->view = NULL;
 	if (resource->render &&
@@ -158,7 +159,7 @@ uint32_t gpu_cmd_resource_attach_backing(struct gpu_device *device, struct gpu_r
 			"resource %u has backing already", resource->id);
 	}
 	return gpu_attach_entries(device, request, resource, request->bytes + fixed,
-		command.entry_count, resource->kind == GPU_RESOURCE_BLOB ? resource->size : 1);
+		command.entry_count, gpu_resource_is_blob(resource) ? resource->size : 1);
 }
 
 uint32_t gpu_cmd_resource_detach_backing(struct gpu_device *device, struct gpu_request *request)
@@ -276,8 +277,8 @@ uint32_t gpu_cmd_transfer_to_host_2d(struct gpu_device *device, struct gpu_reque
 	if (!resource) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	}
-	/* A guest's blob is its own memory. Linux (6.12) sends transfers for it all the same. */
-	if (resource->kind == GPU_RESOURCE_BLOB) {
+	/* A blob is shared memory. Linux (6.12) sends transfers for a guest's all the same. */
+	if (gpu_resource_is_blob(resource)) {
 		return VIRTIO_GPU_RESP_OK_NODATA;
 	}
 	if (resource->kind != GPU_RESOURCE_IMAGE) {

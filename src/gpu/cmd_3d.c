@@ -14,7 +14,8 @@
  * What RESOURCE_CREATE_3D makes belongs to the second renderer. What CREATE_2D made stays with the first;
  * when it is attached to a context the second one gets a shadow of it, which follows each transfer.
  *
- * A blob of guest memory has no size in pixels and no format, so it is attached without the second renderer
+ * Shadows are VirGL's: for another protocol, or where the renderer has no VirGL, an image is attached without the
+ * second renderer knowing of it. A blob of guest memory has no size in pixels and no format, so it is attached without the second renderer
  * knowing: drivers attach each object to each context that opens it, also where no command names it.
  */
 
@@ -142,6 +143,15 @@ uint32_t gpu_update_shadow(struct gpu_device *device, const struct gpu_request *
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
+static bool speaks_virgl(const struct gpu_device *device, const struct gpu_context *context)
+{
+	struct render_capset capset;
+
+	return context->capset <= VIRTIO_GPU_CAPSET_VIRGL2 &&
+		(gpu_find_capset(device, VIRTIO_GPU_CAPSET_VIRGL, &capset) ||
+			gpu_find_capset(device, VIRTIO_GPU_CAPSET_VIRGL2, &capset));
+}
+
 static uint32_t create_shadow(
 	struct gpu_device *device, const struct gpu_request *request, struct gpu_resource *resource)
 {
@@ -177,7 +187,9 @@ static uint32_t create_shadow(
 /* The resource as the second renderer knows it; NULL: it does not. */
 static struct render_resource *renderer_part(const struct gpu_resource *resource)
 {
-	return resource->kind == GPU_RESOURCE_TEXTURE ? resource->render : resource->shadow;
+	return resource->kind == GPU_RESOURCE_TEXTURE || resource->kind == GPU_RESOURCE_HOST_BLOB
+		? resource->render
+		: resource->shadow;
 }
 
 /* What CTX_ATTACH_RESOURCE and CTX_DETACH_RESOURCE name. Returns OK_NODATA or an error. */
@@ -202,7 +214,8 @@ uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_reque
 	if (response != VIRTIO_GPU_RESP_OK_NODATA) {
 		return response;
 	}
-	if (resource->kind == GPU_RESOURCE_IMAGE && !resource->shadow) {
+	if (resource->kind == GPU_RESOURCE_IMAGE && !resource->shadow &&
+		speaks_virgl(device, context)) {
 		response = create_shadow(device, request, resource);
 	}
 	if (response != VIRTIO_GPU_RESP_OK_NODATA || gpu_attachment_find(context, resource)) {

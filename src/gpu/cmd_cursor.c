@@ -24,7 +24,7 @@ static uint32_t check_scanout(struct gpu_device *device, const struct gpu_reques
  */
 static bool is_cursor(const struct gpu_resource *resource)
 {
-	if (resource->kind == GPU_RESOURCE_BLOB) {
+	if (gpu_resource_is_blob(resource)) {
 		return resource->size >= frame_size(WIRE_CURSOR_SIZE, WIRE_CURSOR_SIZE);
 	}
 	return resource->width == WIRE_CURSOR_SIZE && resource->height == WIRE_CURSOR_SIZE;
@@ -39,8 +39,7 @@ static struct frame *get_frame(struct gpu_resource *resource)
 		.stride = WIRE_CURSOR_SIZE * FRAME_PIXEL_SIZE,
 	};
 
-	return render_get_frame(
-		resource->render, resource->kind == GPU_RESOURCE_BLOB ? &layout : NULL);
+	return render_get_frame(resource->render, gpu_resource_is_blob(resource) ? &layout : NULL);
 }
 
 /* The format with its fourth byte as alpha. */

@@ -73,13 +73,31 @@ uint32_t gpu_cmd_get_edid(struct gpu_device *device, struct gpu_request *request
 	return VIRTIO_GPU_RESP_OK_EDID;
 }
 
+/* A driver of Vulkan works by memory that it shares with the host: without a window it has no use. */
+static bool is_offered(const struct gpu_device *device, const struct render_capset *capset)
+{
+	return capset->id != WIRE_CAPSET_VENUS || gpu_window_size(device) > 0;
+}
+
+int gpu_get_capset(const struct gpu_device *device, uint32_t index, struct render_capset *capset)
+{
+	for (uint32_t i = 0; device->renderer_3d; i++) {
+		int error = render_get_capset(device->renderer_3d, i, capset);
+
+		if (error < 0 || (is_offered(device, capset) && index-- == 0)) {
+			return error;
+		}
+	}
+	return -ENOENT;
+}
+
 /* 5.7.6.8: by index, which must be less than num_capsets. */
 uint32_t gpu_cmd_get_capset_info(struct gpu_device *device, struct gpu_request *request)
 {
 	uint32_t index = decode_id(request->bytes);
 	struct render_capset capset;
 
-	if (!device->renderer_3d || render_get_capset(device->renderer_3d, index, &capset) < 0) {
+	if (gpu_get_capset(device, index, &capset) < 0) {
 		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 			"there is no capset index %u", index);
 	}
@@ -87,11 +105,9 @@ uint32_t gpu_cmd_get_capset_info(struct gpu_device *device, struct gpu_request *
 	return VIRTIO_GPU_RESP_OK_CAPSET_INFO;
 }
 
-bool gpu_find_capset(struct gpu_device *device, uint32_t id, struct render_capset *capset)
+bool gpu_find_capset(const struct gpu_device *device, uint32_t id, struct render_capset *capset)
 {
-	for (uint32_t i = 0;
-		device->renderer_3d && render_get_capset(device->renderer_3d, i, capset) == 0;
-		i++) {
+	for (uint32_t i = 0; gpu_get_capset(device, i, capset) == 0; i++) {
 		if (capset->id == id) {
 			return true;
 		}

@@ -140,7 +140,7 @@ uint32_t gpu_cmd_set_scanout(struct gpu_device *device, struct gpu_request *requ
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	}
 	/* A blob has no width: SET_SCANOUT_BLOB tells it. */
-	if (resource->kind == GPU_RESOURCE_BLOB || !resource->format) {
+	if (gpu_resource_is_blob(resource) || !resource->format) {
 		return wrong_kind(device, request, resource, "image that can be shown");
 	}
 	response = check_shown(
@@ -215,7 +215,7 @@ uint32_t gpu_cmd_set_scanout_blob(struct gpu_device *device, struct gpu_request 
 	if (!resource) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	}
-	if (resource->kind != GPU_RESOURCE_BLOB) {
+	if (!gpu_resource_is_blob(resource)) {
 		return wrong_kind(device, request, resource, "blob");
 	}
 	return show_blob(device, request, resource, &command);
@@ -227,7 +227,7 @@ uint32_t gpu_cmd_set_scanout_blob(struct gpu_device *device, struct gpu_request 
  */
 static bool flush_is_within(const struct gpu_resource *resource, const struct rect *rect)
 {
-	bool is_image = resource->kind != GPU_RESOURCE_BLOB;
+	bool is_image = !gpu_resource_is_blob(resource);
 
 	return rect_within(rect, is_image ? resource->width : UINT32_MAX,
 		is_image ? resource->height : UINT32_MAX);

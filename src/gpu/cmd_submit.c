@@ -59,8 +59,11 @@ static uint32_t run_stream(struct gpu_device *device, const struct gpu_request *
 	struct gpu_context *context, uint8_t *bytes, uint32_t size)
 {
 	struct gpu_sub_context_changes changes = { 0 };
-	uint32_t response = look_through(
-		device, request, context, (struct gpu_stream){ bytes, size }, &changes);
+	/* Only VirGL's commands are known here. */
+	uint32_t response = context->capset > VIRTIO_GPU_CAPSET_VIRGL2
+		? VIRTIO_GPU_RESP_OK_NODATA
+		: look_through(
+			  device, request, context, (struct gpu_stream){ bytes, size }, &changes);
 	enum gpu_stream_outcome outcome = GPU_STREAM_REFUSED;
 
 	if (response == VIRTIO_GPU_RESP_OK_NODATA) {

@@ -46,6 +46,17 @@ bool decode_is_fenced(const uint8_t *bytes)
 		VIRTIO_GPU_FLAG_FENCE;
 }
 
+bool decode_names_ring(const uint8_t *bytes)
+{
+	return load_u32(bytes + offsetof(struct virtio_gpu_ctrl_hdr, flags)) &
+		VIRTIO_GPU_FLAG_INFO_RING_IDX;
+}
+
+uint32_t decode_ring(const uint8_t *bytes)
+{
+	return bytes[offsetof(struct virtio_gpu_ctrl_hdr, ring_idx)];
+}
+
 uint32_t decode_capset_version(const uint8_t *bytes)
 {
 	return load_u32(bytes + offsetof(struct virtio_gpu_get_capset, capset_version));
@@ -199,6 +210,18 @@ struct gpu_create_blob decode_create_blob(const uint8_t *bytes)
 		.blob_flags = le32toh(wire.blob_flags),
 		.entry_count = le32toh(wire.nr_entries),
 		.size = le64toh(wire.size),
+		.blob_id = le64toh(wire.blob_id),
+	};
+}
+
+struct gpu_map_blob decode_map_blob(const uint8_t *bytes)
+{
+	struct virtio_gpu_resource_map_blob wire;
+
+	memcpy(&wire, bytes, sizeof(wire));
+	return (struct gpu_map_blob){
+		.resource_id = le32toh(wire.resource_id),
+		.offset = le64toh(wire.offset),
 	};
 }
 

@@ -71,8 +71,15 @@ struct gpu_create_blob {
 	uint32_t blob_flags;
 	uint32_t entry_count;
 	uint64_t size;
+	uint64_t blob_id;
 };
 struct gpu_create_blob decode_create_blob(const uint8_t *bytes);
+
+struct gpu_map_blob {
+	uint32_t resource_id;
+	uint64_t offset; // in the window
+};
+struct gpu_map_blob decode_map_blob(const uint8_t *bytes);
 
 /* One entry of a scatter list. */
 struct gpu_entry {
@@ -94,8 +101,10 @@ struct gpu_cursor decode_cursor(const uint8_t *bytes);
 /* The header's ctx_id: the context of a 3D command. */
 uint32_t decode_context_id(const uint8_t *bytes);
 
-/* Does the header ask for a fence? */
+/* Does the header ask for a fence, and for one of a ring of its context? Which? */
 bool decode_is_fenced(const uint8_t *bytes);
+bool decode_names_ring(const uint8_t *bytes);
+uint32_t decode_ring(const uint8_t *bytes);
 
 /* The second field of GET_CAPSET: the version. */
 uint32_t decode_capset_version(const uint8_t *bytes);

@@ -36,12 +36,6 @@ struct command {
 	gpu_command_fn handle;
 };
 
-/* The host-visible window is not offered yet. */
-static uint32_t handle_unsupported(struct gpu_device *device, struct gpu_request *request)
-{
-	return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_UNSPEC, "is not supported");
-}
-
 #define FEATURE(name) (1ull << VIRTIO_GPU_F_##name)
 
 #define CONTROL(command, structure, tail, needs, handler) \
@@ -89,8 +83,10 @@ static const struct command commands[GPU_COMMAND_COUNT] = {
 	CONTROL_3D(TRANSFER_FROM_HOST_3D, virtio_gpu_transfer_host_3d, false,
 		gpu_cmd_transfer_from_host_3d),
 	CONTROL_3D(SUBMIT_3D, virtio_gpu_cmd_submit, true, gpu_cmd_submit_3d),
-	CONTROL_3D(RESOURCE_MAP_BLOB, virtio_gpu_ctrl_hdr, true, handle_unsupported),
-	CONTROL_3D(RESOURCE_UNMAP_BLOB, virtio_gpu_ctrl_hdr, true, handle_unsupported),
+	CONTROL(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, false, FEATURE(RESOURCE_BLOB),
+		gpu_cmd_resource_map_blob),
+	CONTROL(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, false, FEATURE(RESOURCE_BLOB),
+		gpu_cmd_resource_unmap_blob),
 	CURSOR(UPDATE_CURSOR, gpu_cmd_update_cursor),
 	CURSOR(MOVE_CURSOR, gpu_cmd_move_cursor),
 };
@@ -192,20 +188,33 @@ static uint32_t run_request(struct gpu_device *device, struct gpu_request *reque
  * wait their turn, too. An error is answered at once. (What a renderer in another process has not ended
  * yet, and that there is none today, would need its fence after its end.)
  */
+static int create_fence(struct gpu_device *device, const struct gpu_request *request)
+{
+	const uint8_t *bytes = request->bytes;
+	struct gpu_context *context = decode_names_ring(bytes)
+		? gpu_context_find(&device->contexts, decode_context_id(bytes))
+		: NULL;
+
+	/* VirGL has one timeline, and its only ring (0) is on it. */
+	if (context && context->capset > VIRTIO_GPU_CAPSET_VIRGL2) {
+		return render_create_ring_fence(
+			context->render, decode_ring(bytes), request->token);
+	}
+	return render_create_fence(device->renderer_3d, request->token);
+}
+
 static void fence(struct gpu_device *device, struct gpu_request *request)
 {
-	uint64_t token;
 	int result;
 
 	if (device->contexts.count == 0 || request->response_type >= VIRTIO_GPU_RESP_ERR_UNSPEC ||
 		request->ended || !decode_is_fenced(request->bytes)) {
 		return;
 	}
-	token = gpu_request_token(device, request);
-	result = token ? render_create_fence(device->renderer_3d, token) : -ENOMEM;
+	result = gpu_request_token(device, request) ? create_fence(device, request) : -ENOMEM;
 	if (result == RENDER_PENDING) {
 		gpu_request_begin(request);
-	} else {
+	} else if (result < 0) {
 		request->response_type = gpu_guest_error(
 			device, request, VIRTIO_GPU_RESP_ERR_UNSPEC, "its fence cannot be made");
 	}
@@ -235,19 +244,10 @@ void gpu_device_submit(struct gpu_device *device, struct gpu_request *request)
 	gpu_request_end(device, request);
 }
 
-static void handle_operation_done(void *data, uint64_t token, int result)
+static void end_operation(struct gpu_device *device, struct gpu_request *request, int result)
 {
-	struct gpu_device *device = data;
-	struct gpu_request *request = gpu_request_find(device, token);
 	struct gpu_resource *resource;
 
-	if (!request) {
-		return; // it was ended by a reset
-	}
-	if (result < 0) {
-		request->response_type = gpu_render_error(
-			device, request, request->resource ? request->resource->id : 0, result);
-	}
 	if (request->ended) {
 		request->ended(device, request, result);
 	}
@@ -257,6 +257,36 @@ static void handle_operation_done(void *data, uint64_t token, int result)
 		gpu_run_waiting_flushes(device, resource);
 		gpu_resource_unref(resource);
 	}
+}
+
+static void handle_operation_done(void *data, uint64_t token, int result)
+{
+	struct gpu_device *device = data;
+	struct gpu_request *request = gpu_request_find(device, token);
+
+	if (!request) {
+		return; // it was ended by a reset
+	}
+	if (result < 0) {
+		request->response_type = gpu_render_error(
+			device, request, request->resource ? request->resource->id : 0, result);
+	}
+	end_operation(device, request, result);
+}
+
+void gpu_device_window_done(struct gpu_device *device, uint64_t token, int result)
+{
+	struct gpu_request *request = gpu_request_find(device, token);
+
+	if (!request) {
+		return; // it was ended by a reset, or nobody waited
+	}
+	/* An UNREF that unmapped names no resource; what it frees is free. */
+	if (result < 0 && request->resource) {
+		request->response_type = gpu_window_error(
+			device, request, request->resource, result);
+	}
+	end_operation(device, request, result);
 }
 
 static void handle_renderer_lost(void *data)
@@ -291,7 +321,8 @@ struct gpu_device *gpu_device_create(const struct gpu_device_config *config, str
 	struct gpu_device *device = calloc(1, sizeof(*device));
 
 	assert(config->outputs >= 1 && config->outputs <= DISPLAY_OUTPUT_MAX);
-	assert(transport_ops->complete && transport_ops->config_changed);
+	assert(transport_ops->complete && transport_ops->config_changed &&
+		transport_ops->window_size && transport_ops->map && transport_ops->unmap);
 	if (!device || gpu_resource_table_init(&device->resources) < 0) {
 		log_error("no memory for the device");
 		free(device);
@@ -301,6 +332,7 @@ struct gpu_device *gpu_device_create(const struct gpu_device_config *config, str
 	device->memory = memory;
 	device->transport_ops = transport_ops;
 	device->transport = transport;
+	list_init(&device->mappings);
 	device->limits.max_memory = config->max_memory;
 	device->limits.max_resources = config->max_resources;
 	gpu_context_table_init(&device->contexts, &device->limits);
@@ -382,7 +414,7 @@ static uint32_t count_capsets(const struct gpu_device *device)
 	struct render_capset capset;
 	uint32_t count = 0;
 
-	while (device->renderer_3d && render_get_capset(device->renderer_3d, count, &capset) == 0) {
+	while (gpu_get_capset(device, count, &capset) == 0) {
 		count++;
 	}
 	return count;
@@ -415,6 +447,7 @@ void gpu_device_reset(struct gpu_device *device)
 {
 	struct gpu_resource *resource;
 
+	gpu_window_forget(device);
 	gpu_request_abort_all(device);
 	gpu_scanout_reset_all(device);
 	gpu_destroy_contexts(device);

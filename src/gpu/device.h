@@ -22,6 +22,13 @@
 struct gpu_device;
 struct gpu_resource;
 
+/* A file that is to be seen in the window. */
+struct gpu_window_map {
+	int fd; // borrowed
+	uint64_t offset; // in the window, bytes; this and len are whole pages
+	uint64_t len; // from the file's start on
+};
+
 /* Every answer but GET_CAPSET's. */
 union gpu_response {
 	struct virtio_gpu_ctrl_hdr header;
@@ -29,6 +36,7 @@ union gpu_response {
 	struct virtio_gpu_resp_edid edid;
 	struct virtio_gpu_resp_resource_uuid uuid;
 	struct virtio_gpu_resp_capset_info capset_info;
+	struct virtio_gpu_resp_map_info map_info;
 };
 
 /*
@@ -73,6 +81,17 @@ struct gpu_transport_ops {
 
 	/* gpu_device_get_config gives something new: tell the driver. */
 	void (*config_changed)(void *transport);
+
+	/* Bytes of the host-visible window; 0: the driver has none. Does not change while a driver runs. */
+	uint64_t (*window_size)(void *transport);
+
+	/*
+	 * Shows the file to the driver, readable and writable, or no longer. RENDER_PENDING, and
+	 * gpu_device_window_done follows with the token; or -ENOSPC (too many), or another -errno. A reset
+	 * unmaps all, and no answers follow.
+	 */
+	int (*map)(void *transport, const struct gpu_window_map *map, uint64_t token);
+	int (*unmap)(void *transport, uint64_t offset, uint64_t len, uint64_t token);
 };
 
 struct gpu_device_config {
@@ -130,6 +149,9 @@ void gpu_device_get_config(const struct gpu_device *device, struct wire_config *
 
 /* The driver wrote events_clear (VIRTIO 1.3, 5.7.4). */
 void gpu_device_clear_events(struct gpu_device *device, uint32_t events);
+
+/* A map or an unmap of the transport ended: 0 or -errno. Never from within it. */
+void gpu_device_window_done(struct gpu_device *device, uint64_t token, int result);
 
 /* Takes the request until `complete`. */
 void gpu_device_submit(struct gpu_device *device, struct gpu_request *request);

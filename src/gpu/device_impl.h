@@ -29,6 +29,7 @@ struct gpu_device {
 	uint32_t events; // events_read
 	struct gpu_limits limits;
 	struct gpu_resource_table resources;
+	struct list mappings; // gpu_mapping.link
 	struct gpu_scanout scanouts[DISPLAY_OUTPUT_MAX];
 	struct gpu_request_table requests;
 	struct log_limit guest_errors;
@@ -63,6 +64,9 @@ uint32_t gpu_cmd_resource_flush(struct gpu_device *device, struct gpu_request *r
 uint32_t gpu_cmd_update_cursor(struct gpu_device *device, struct gpu_request *request);
 uint32_t gpu_cmd_move_cursor(struct gpu_device *device, struct gpu_request *request);
 
+uint32_t gpu_cmd_resource_map_blob(struct gpu_device *device, struct gpu_request *request);
+uint32_t gpu_cmd_resource_unmap_blob(struct gpu_device *device, struct gpu_request *request);
+
 uint32_t gpu_cmd_ctx_create(struct gpu_device *device, struct gpu_request *request);
 uint32_t gpu_cmd_ctx_destroy(struct gpu_device *device, struct gpu_request *request);
 uint32_t gpu_cmd_ctx_attach_resource(struct gpu_device *device, struct gpu_request *request);
@@ -72,8 +76,11 @@ uint32_t gpu_cmd_transfer_to_host_3d(struct gpu_device *device, struct gpu_reque
 uint32_t gpu_cmd_transfer_from_host_3d(struct gpu_device *device, struct gpu_request *request);
 uint32_t gpu_cmd_submit_3d(struct gpu_device *device, struct gpu_request *request);
 
+/* Capset number `index` of those that are offered. Returns 0, or -ENOENT after the last. */
+int gpu_get_capset(const struct gpu_device *device, uint32_t index, struct render_capset *capset);
+
 /* The capset of this id; false: it is not offered. */
-bool gpu_find_capset(struct gpu_device *device, uint32_t id, struct render_capset *capset);
+bool gpu_find_capset(const struct gpu_device *device, uint32_t id, struct render_capset *capset);
 
 /* Ends all contexts. */
 void gpu_destroy_contexts(struct gpu_device *device);
@@ -93,6 +100,10 @@ uint32_t gpu_out_of_memory(struct gpu_device *device, const struct gpu_request *
 /* The answer for a failed renderer operation (-errno), logged. */
 uint32_t gpu_render_error(struct gpu_device *device, const struct gpu_request *request,
 	uint32_t resource_id, int error);
+
+/* The answer for a mapping that the VMM cannot make or end (-errno), logged. */
+uint32_t gpu_window_error(struct gpu_device *device, const struct gpu_request *request,
+	const struct gpu_resource *resource, int error);
 
 /* The context of a 3D command; NULL when there is none (logged: ERR_INVALID_CONTEXT_ID). */
 struct gpu_context *gpu_find_context(

@@ -52,6 +52,12 @@ void encode_capset_info(union gpu_response *response, const struct render_capset
 	response->capset_info.padding = 0;
 }
 
+void encode_map_info(union gpu_response *response, uint32_t map_info)
+{
+	response->map_info.map_info = htole32(map_info);
+	response->map_info.padding = 0;
+}
+
 static size_t response_size(uint32_t type)
 {
 	switch (type) {
@@ -63,6 +69,8 @@ static size_t response_size(uint32_t type)
 		return sizeof(struct virtio_gpu_resp_resource_uuid);
 	case VIRTIO_GPU_RESP_OK_CAPSET_INFO:
 		return sizeof(struct virtio_gpu_resp_capset_info);
+	case VIRTIO_GPU_RESP_OK_MAP_INFO:
+		return sizeof(struct virtio_gpu_resp_map_info);
 	default:
 		return sizeof(struct virtio_gpu_ctrl_hdr);
 	}

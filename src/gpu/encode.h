@@ -20,6 +20,8 @@ void encode_uuid(union gpu_response *response, const uint8_t uuid[static WIRE_UU
 
 void encode_capset_info(union gpu_response *response, const struct render_capset *capset);
 
+void encode_map_info(union gpu_response *response, uint32_t map_info);
+
 /*
  * The header of the answer to a request that begins with these bytes (NULL when it has no whole header),
  * with its fence. Returns how long an answer of this type is.

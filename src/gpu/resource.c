@@ -161,6 +161,7 @@ void gpu_resource_unref(struct gpu_resource *resource)
 	if (--resource->refs == 0) {
 		assert(!resource->render && !resource->view && list_is_empty(&resource->waiting));
 		assert(list_is_empty(&resource->attachments));
+		assert(resource->mapping.state == GPU_UNMAPPED);
 		free(resource);
 	}
 }

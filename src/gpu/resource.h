@@ -16,6 +16,7 @@
 #include "frame/frame.h"
 #include "gpu/device.h"
 #include "gpu/limits.h"
+#include "gpu/window.h"
 #include "render/render.h"
 
 /* A frame of a resource, with what it costs. Shared by the resource and the scanouts that show it. */
@@ -32,7 +33,8 @@ void gpu_view_unref(struct gpu_view *view); // NULL is fine
 
 enum gpu_resource_kind {
 	GPU_RESOURCE_IMAGE, // RESOURCE_CREATE_2D
-	GPU_RESOURCE_BLOB, // RESOURCE_CREATE_BLOB
+	GPU_RESOURCE_BLOB, // RESOURCE_CREATE_BLOB of guest memory
+	GPU_RESOURCE_HOST_BLOB, // the same of host memory: of the second renderer
 	GPU_RESOURCE_TEXTURE, // RESOURCE_CREATE_3D: of the second renderer
 };
 
@@ -47,6 +49,8 @@ struct gpu_resource {
 	uint32_t format; // DRM_FORMAT_*, of an image; of a texture 0 when it cannot be shown
 	uint32_t wire_format; // of an image: as the guest named it
 	uint64_t size; // of a blob, bytes
+	bool is_mappable; // a blob: made with VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE
+	struct gpu_mapping mapping; // of a host blob
 	struct render_resource *render; // NULL after UNREF
 	struct render_resource
 		*shadow; // of an image, in the second renderer; NULL: no context has it
@@ -63,6 +67,12 @@ struct gpu_resource {
 	bool has_uuid;
 	uint8_t uuid[WIRE_UUID_SIZE];
 };
+
+/* Its pixels have a size only where it is shown. */
+static inline bool gpu_resource_is_blob(const struct gpu_resource *resource)
+{
+	return resource->kind == GPU_RESOURCE_BLOB || resource->kind == GPU_RESOURCE_HOST_BLOB;
+}
 
 struct gpu_resource_table {
 	struct gpu_resource **buckets;

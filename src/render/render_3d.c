@@ -70,3 +70,19 @@ int render_create_fence(struct renderer *renderer, uint64_t token)
 {
 	return renderer->ops_3d->create_fence(renderer, token);
 }
+
+int render_create_host_blob(struct render_context *context,
+	const struct render_host_blob_info *info, struct render_resource **resource)
+{
+	return context->renderer->ops_3d->create_host_blob(context, info, resource);
+}
+
+int render_export_host_blob(struct render_resource *resource, struct render_export *export)
+{
+	return resource->renderer->ops_3d->export_host_blob(resource, export);
+}
+
+int render_create_ring_fence(struct render_context *context, uint32_t ring, uint64_t token)
+{
+	return context->renderer->ops_3d->create_ring_fence(context, ring, token);
+}

@@ -57,6 +57,21 @@ struct render_transfer_3d {
 	bool to_host;
 };
 
+/* RESOURCE_CREATE_BLOB of memory that the context's renderer has: BLOB_MEM_HOST3D and HOST3D_GUEST. */
+struct render_host_blob_info {
+	uint32_t id; // the guest's number
+	uint32_t flags; // VIRTIO_GPU_BLOB_FLAG_*
+	uint64_t blob_id; // how the context names the memory
+	uint64_t size; // bytes, not 0
+};
+
+/* Host memory as a file that other processes can map. */
+struct render_export {
+	int fd; // the receiver's
+	uint32_t map_info; // VIRTIO_GPU_MAP_CACHE_*
+	bool is_dmabuf; // a GPU's buffer, else anonymous memory
+};
+
 bool render_has_3d(const struct renderer *renderer);
 
 /* Capset number `index`, from 0 on. Returns 0, or -ENOENT after the last. */
@@ -71,6 +86,19 @@ int render_create_texture(struct renderer *renderer, const struct render_texture
 
 /* 0, -EINVAL (a level, a box, a stride or the backing does not fit), or another -errno. */
 int render_transfer_3d(struct render_resource *resource, const struct render_transfer_3d *transfer);
+
+/*
+ * Memory of the context as a resource, which outlives the context: 0 and *resource, -ENOMEM, -EINVAL (no
+ * such memory, or of another size), -ENOTSUP (contexts of this capset have none), or -EIO.
+ */
+int render_create_host_blob(struct render_context *context,
+	const struct render_host_blob_info *info, struct render_resource **resource);
+
+/*
+ * A file whose first bytes are the blob's. 0, -ENOTSUP (the memory cannot leave the renderer), or
+ * another -errno.
+ */
+int render_export_host_blob(struct render_resource *resource, struct render_export *export);
 
 /* Copies the rectangle of a frame of the same size and format into the texture. */
 int render_upload(struct render_resource *resource, const struct rect *rect, struct frame *frame);
@@ -92,5 +120,12 @@ int render_context_submit(struct render_context *context, void *commands, size_t
  * end in the order in which they were made.
  */
 int render_create_fence(struct renderer *renderer, uint64_t token);
+
+/*
+ * The same for what one ring of a context was given (VIRTIO 1.3, 5.7.6.7, VIRTIO_GPU_FLAG_INFO_RING_IDX):
+ * RENDER_PENDING, -EINVAL (there is no such ring), -EIO (the context is lost). Fences of a ring end in order;
+ * with -EIO when the context's renderer died, and with 0 when the context is destroyed.
+ */
+int render_create_ring_fence(struct render_context *context, uint32_t ring, uint64_t token);
 
 #endif

@@ -31,6 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define MAX_MEMORY  (10u << 20) // three contexts
 #define STEPS_MAX   2000
 
+#define WINDOW_SIZE       (1u << 20)
+#define WINDOW_OPERATIONS 4
+
 /* The input */
 
 struct input {
@@ -248,6 +251,8 @@ struct script {
 	struct fake_display *display;
 	struct ticket *tickets[STEPS_MAX];
 	size_t ticket_count;
+	uint64_t window[WINDOW_OPERATIONS]; // tokens of maps and unmaps that have not ended
+	size_t window_count;
 };
 
 static void handle_complete(void *transport, struct gpu_request *request)
@@ -259,7 +264,7 @@ static void handle_complete(void *transport, struct gpu_request *request)
 	assert(!ticket->is_done);
 	assert(request->response_len >= sizeof(struct virtio_gpu_ctrl_hdr));
 	assert(request->capset || request->response_len <= sizeof(request->response));
-	assert((type >= VIRTIO_GPU_RESP_OK_NODATA && type <= VIRTIO_GPU_RESP_OK_RESOURCE_UUID) ||
+	assert((type >= VIRTIO_GPU_RESP_OK_NODATA && type <= VIRTIO_GPU_RESP_OK_MAP_INFO) ||
 		(type >= VIRTIO_GPU_RESP_ERR_UNSPEC &&
 			type <= VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER));
 	ticket->is_done = true;
@@ -275,9 +280,51 @@ static void handle_config_changed(void *transport)
 	(void)transport;
 }
 
+static uint64_t handle_window_size(void *transport)
+{
+	(void)transport;
+	return WINDOW_SIZE;
+}
+
+static int begin_window_operation(struct script *script, uint64_t token)
+{
+	if (script->window_count == WINDOW_OPERATIONS) {
+		return -ENOSPC;
+	}
+	script->window[script->window_count++] = token;
+	return RENDER_PENDING;
+}
+
+static int handle_map(void *transport, const struct gpu_window_map *map, uint64_t token)
+{
+	assert(map->len > 0 && map->offset < WINDOW_SIZE && map->len <= WINDOW_SIZE - map->offset);
+	return begin_window_operation(transport, token);
+}
+
+static int handle_unmap(void *transport, uint64_t offset, uint64_t len, uint64_t token)
+{
+	assert(len > 0 && offset < WINDOW_SIZE);
+	return begin_window_operation(transport, token);
+}
+
+/* The oldest one ends. */
+static void end_window_operation(struct script *script, int result)
+{
+	uint64_t token = script->window[0];
+
+	if (script->window_count > 0) {
+		script->window_count--;
+		memmove(script->window, script->window + 1, script->window_count * sizeof(token));
+		gpu_device_window_done(script->device, token, result);
+	}
+}
+
 static const struct gpu_transport_ops transport_ops = {
 	.complete = handle_complete,
 	.config_changed = handle_config_changed,
+	.window_size = handle_window_size,
+	.map = handle_map,
+	.unmap = handle_unmap,
 };
 
 /* Takes the bytes. */
@@ -391,6 +438,10 @@ static const struct {
 	{ VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 72 },
 	{ VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, 72 },
 	{ VIRTIO_GPU_CMD_SUBMIT_3D, 32 },
+	{ VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, 56 },
+	{ VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, 40 },
+	{ VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 32 },
+	{ VIRTIO_GPU_CMD_RESOURCE_UNREF, 32 },
 };
 
 /* A 3D command of the right length; a stream's length mostly fits. */
@@ -442,7 +493,7 @@ static void submit_3d(struct script *script, struct input *input)
 	submit(script, WIRE_CONTROL_QUEUE, bytes, fixed + tail);
 }
 
-/* Fences end, or the next operation of the 3D renderer fails. */
+/* Fences and what was asked of the window end, or the next operation of the 3D renderer fails. */
 static void end_fences(struct script *script, struct input *input)
 {
 	static const int failures[] = { -EINVAL, -ENOMEM, -EIO };
@@ -452,6 +503,7 @@ static void end_fences(struct script *script, struct input *input)
 		uint32_t count = choice % (script->renderer_3d->fence_count + 1);
 
 		fake_3d_end_fences(script->renderer_3d, count);
+		end_window_operation(script, choice % 4 ? 0 : -EIO);
 	} else {
 		script->renderer_3d->fail = failures[choice % 3];
 	}

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include "gpu/wire.h"
 
 struct fake_context {
 	struct render_context base;
@@ -88,11 +91,14 @@ static const struct render_resource_ops texture_ops = {
 
 static int get_capset(struct renderer *renderer, uint32_t index, struct render_capset *capset)
 {
+	static const uint32_t ids[] = { 1, 2, WIRE_CAPSET_VENUS };
+
 	(void)renderer;
-	if (index > 1) {
+	index += to_fake(renderer)->no_virgl ? 2 : 0;
+	if (index >= sizeof(ids) / sizeof(ids[0])) {
 		return -ENOENT;
 	}
-	*capset = (struct render_capset){ index + 1, index + 1, FAKE_CAPSET_SIZE };
+	*capset = (struct render_capset){ ids[index], ids[index], FAKE_CAPSET_SIZE };
 	return 0;
 }
 
@@ -168,15 +174,22 @@ static void destroy_context(struct render_context *context)
 	free(container_of(context, struct fake_context, base));
 }
 
+static const struct render_resource_ops blob_ops;
+
+static bool is_of_fake(const struct render_resource *resource)
+{
+	return resource->ops == &texture_ops || resource->ops == &blob_ops;
+}
+
 static void attach(struct render_context *context, struct render_resource *resource)
 {
-	assert(resource->ops == &texture_ops);
+	assert(is_of_fake(resource));
 	to_fake(context->renderer)->attached++;
 }
 
 static void detach(struct render_context *context, struct render_resource *resource)
 {
-	assert(resource->ops == &texture_ops);
+	assert(is_of_fake(resource));
 	to_fake(context->renderer)->attached--;
 }
 
@@ -187,6 +200,62 @@ static int submit(struct render_context *context, void *commands, size_t size)
 	fake->submits++;
 	memcpy(&fake->last_dword, (uint8_t *)commands + size - 4, 4);
 	return take_failure(fake);
+}
+
+static struct frame *blob_get_frame(
+	struct render_resource *base, const struct render_blob_layout *layout)
+{
+	struct slow_frame *frame = slow_frame_create(layout->width, layout->height, layout->format);
+
+	to_fake(base->renderer)->last_frame = frame;
+	return &frame->base;
+}
+
+static int blob_destroy(struct render_resource *base, uint64_t token)
+{
+	texture_detach_backing(base, token);
+	to_fake(base->renderer)->blobs--;
+	free(to_texture(base));
+	return 0;
+}
+
+static const struct render_resource_ops blob_ops = {
+	.attach_backing = texture_attach_backing,
+	.detach_backing = texture_detach_backing,
+	.transfer_to_host = render_no_transfer,
+	.get_frame = blob_get_frame,
+	.destroy = blob_destroy,
+};
+
+static int create_host_blob(struct render_context *context,
+	const struct render_host_blob_info *info, struct render_resource **resource)
+{
+	struct fake_3d *fake = to_fake(context->renderer);
+	int error = take_failure(fake);
+	struct fake_texture *blob;
+
+	if (error < 0) {
+		return error;
+	}
+	blob = calloc(1, sizeof(*blob));
+	assert(blob);
+	render_resource_init(&blob->base, &blob_ops, context->renderer);
+	fake->last_blob = *info;
+	fake->blobs++;
+	*resource = &blob->base;
+	return 0;
+}
+
+static int export_host_blob(struct render_resource *resource, struct render_export *export)
+{
+	int error = take_failure(to_fake(resource->renderer));
+
+	assert(resource->ops == &blob_ops);
+	if (error < 0) {
+		return error;
+	}
+	*export = (struct render_export){ .fd = memfd_create("blob", MFD_CLOEXEC), .map_info = 3 };
+	return 0;
 }
 
 static int create_fence(struct renderer *renderer, uint64_t token)
@@ -204,6 +273,12 @@ static int create_fence(struct renderer *renderer, uint64_t token)
 	return RENDER_PENDING;
 }
 
+static int create_ring_fence(struct render_context *context, uint32_t ring, uint64_t token)
+{
+	to_fake(context->renderer)->last_ring = ring;
+	return create_fence(context->renderer, token);
+}
+
 static const struct render_3d_ops fake_3d_ops = {
 	.get_capset = get_capset,
 	.fill_capset = fill_capset,
@@ -216,13 +291,16 @@ static const struct render_3d_ops fake_3d_ops = {
 	.detach = detach,
 	.submit = submit,
 	.create_fence = create_fence,
+	.create_host_blob = create_host_blob,
+	.export_host_blob = export_host_blob,
+	.create_ring_fence = create_ring_fence,
 };
 
 static void destroy(struct renderer *renderer)
 {
 	struct fake_3d *fake = to_fake(renderer);
 
-	assert(fake->contexts == 0 && fake->textures == 0);
+	assert(fake->contexts == 0 && fake->textures == 0 && fake->blobs == 0);
 	free(fake);
 }
 

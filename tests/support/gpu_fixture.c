@@ -2,6 +2,7 @@
 #include "support/gpu_fixture.h"
 
 #include <endian.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,9 +36,52 @@ static void handle_config_changed(void *data)
 	fixture->config_changes++;
 }
 
+static uint64_t handle_window_size(void *data)
+{
+	return ((struct fixture *)data)->window_size;
+}
+
+static int begin_window_operation(
+	struct fixture *fixture, bool is_map, uint64_t offset, uint64_t len, uint64_t token)
+{
+	if (fixture->window_error) {
+		return fixture->window_error;
+	}
+	assert_true(fixture->window_count < WINDOW_OPERATIONS);
+	fixture->window[fixture->window_count++] = (struct window_operation){ is_map, offset, len,
+		token };
+	return RENDER_PENDING;
+}
+
+static int handle_map(void *data, const struct gpu_window_map *map, uint64_t token)
+{
+	assert_true(fcntl(map->fd, F_GETFD) >= 0);
+	return begin_window_operation(data, true, map->offset, map->len, token);
+}
+
+static int handle_unmap(void *data, uint64_t offset, uint64_t len, uint64_t token)
+{
+	return begin_window_operation(data, false, offset, len, token);
+}
+
+struct window_operation end_window_operation(struct fixture *fixture, int result)
+{
+	struct window_operation operation = fixture->window[0];
+
+	assert_true(fixture->window_count > 0);
+	fixture->window_count--;
+	memmove(fixture->window, fixture->window + 1,
+		fixture->window_count * sizeof(fixture->window[0]));
+	gpu_device_window_done(fixture->device, operation.token, result);
+	return operation;
+}
+
 static const struct gpu_transport_ops transport_ops = {
 	.complete = handle_complete,
 	.config_changed = handle_config_changed,
+	.window_size = handle_window_size,
+	.map = handle_map,
+	.unmap = handle_unmap,
 };
 
 static struct renderer *create_renderer(struct fixture *fixture)

@@ -31,6 +31,16 @@ enum renderer_kind {
 	RENDERER_NULL,
 };
 
+/* What the device asked of the window and the test has not ended. */
+struct window_operation {
+	bool is_map;
+	uint64_t offset;
+	uint64_t len;
+	uint64_t token;
+};
+
+#define WINDOW_OPERATIONS 16
+
 /* A request that was submitted. */
 struct ticket {
 	struct gpu_request request;
@@ -51,6 +61,10 @@ struct fixture {
 	struct ticket *tickets; // all of the test
 	uint32_t completions;
 	uint32_t config_changes;
+	uint64_t window_size; // 0: the driver has none
+	int window_error; // that map and unmap return; 0: they begin
+	struct window_operation window[WINDOW_OPERATIONS];
+	uint32_t window_count;
 	union gpu_response response; // of the last command that was run
 	const struct virtio_gpu_resp_capset *capset; // of it; NULL for all but GET_CAPSET
 	size_t response_len;
@@ -88,6 +102,9 @@ struct ticket *submit(struct fixture *fixture, uint32_t queue, const void *bytes
 
 /* Lets a remote renderer end what was begun. */
 void settle(struct fixture *fixture);
+
+/* Ends the oldest operation of the window and returns it. */
+struct window_operation end_window_operation(struct fixture *fixture, int result);
 
 /* Submits, waits for the answer, which must come once. */
 uint32_t run(struct fixture *fixture, uint32_t queue, const void *bytes, size_t len);

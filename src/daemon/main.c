@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 	case OPTIONS_PRINT_CAPABILITIES:
 		return capabilities_print(stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	case OPTIONS_LIST_GPUS:
-		return virgl_list_gpus(&options.gl, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		return virgl_list_gpus(&options.render, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	case OPTIONS_SERVE:
 		break;
 	}

@@ -34,6 +34,14 @@
 /* Textures: of a 5K screen, three buffers and what a game draws with. */
 #define MEMORY_3D_HELP "2G"
 
+/* Memory that the Vulkan driver lends to the guest, beside. */
+#define MEMORY_VULKAN_HELP "4G"
+
+/* Address space costs nothing but page tables of the guest; processors with 36 bits have 64 GiB of it. */
+#define WINDOW_MIN  MIB
+#define WINDOW_MAX  (1024 * GIB)
+#define WINDOW_HELP "4G"
+
 #define RESOURCES_MAX  (1u << 20)
 #define RESOURCES_HELP "16384"
 
@@ -78,10 +86,11 @@ __attribute__((format(printf, 2, 3))) static int fail(
 	return -EINVAL;
 }
 
-static int parse_path(const char **path, const char *value, struct parse_error *error)
+static int parse_file(
+	const char **path, const char *value, const char *what, struct parse_error *error)
 {
 	if (!*value) {
-		return fail(error, "the path is empty: give the socket file to make");
+		return fail(error, "the path is empty: give %s", what);
 	}
 	*path = value;
 	return 0;
@@ -89,12 +98,12 @@ static int parse_path(const char **path, const char *value, struct parse_error *
 
 static int parse_socket_path(struct options *options, const char *value, struct parse_error *error)
 {
-	return parse_path(&options->socket_path, value, error);
+	return parse_file(&options->socket_path, value, "the socket file to make", error);
 }
 
 static int parse_control(struct options *options, const char *value, struct parse_error *error)
 {
-	return parse_path(&options->control_path, value, error);
+	return parse_file(&options->control_path, value, "the socket file to make", error);
 }
 
 static int parse_fd(struct options *options, const char *value, struct parse_error *error)
@@ -191,11 +200,18 @@ static int parse_display(struct options *options, const char *value, struct pars
 
 static int parse_one_capset(struct options *options, const char *name, size_t len)
 {
-	static const char *const virgl[] = { "virgl", "virgl2" };
+	const struct {
+		const char *name;
+		bool *offered;
+	} known[] = {
+		{ "virgl", &options->render.gl },
+		{ "virgl2", &options->render.gl },
+		{ "venus", &options->render.vulkan },
+	};
 
-	for (size_t i = 0; i < sizeof(virgl) / sizeof(virgl[0]); i++) {
-		if (strlen(virgl[i]) == len && memcmp(virgl[i], name, len) == 0) {
-			options->virgl = true;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0) {
+			*known[i].offered = true;
 			return 0;
 		}
 	}
@@ -215,7 +231,7 @@ static int parse_capset(struct options *options, const char *value, struct parse
 		if (parse_one_capset(options, name, len) < 0) {
 			fail(error,
 				"'%.*s' cannot be offered: this version has virgl and virgl2 (both "
-				"at once, whichever is named), and none",
+				"at once, whichever is named), venus, and none",
 				(int)len, name);
 			return -ENOTSUP;
 		}
@@ -229,7 +245,7 @@ static int parse_capset(struct options *options, const char *value, struct parse
 static int parse_render_node(struct options *options, const char *value, struct parse_error *error)
 {
 	(void)error;
-	options->gl.render_node = value;
+	options->render.render_node = value;
 	return 0;
 }
 
@@ -242,27 +258,19 @@ static int parse_gpu(struct options *options, const char *value, struct parse_er
 			"give an index, a PCI address (0000:01:00.0 or 01:00.0) or a UUID (with or "
 			"without GPU-), as --list-gpus shows them");
 	}
-	options->gl.gpu = value;
+	options->render.gpu = value;
 	return 0;
 }
 
 static int parse_egl_library(struct options *options, const char *value, struct parse_error *error)
 {
-	if (!*value) {
-		return fail(
-			error, "the path is empty: give the file of a libEGL, or of a driver's");
-	}
-	options->gl.egl_library = value;
-	return 0;
+	return parse_file(&options->render.egl_library, value,
+		"the file of a libEGL, or of a driver's", error);
 }
 
 static int parse_gl_library(struct options *options, const char *value, struct parse_error *error)
 {
-	if (!*value) {
-		return fail(error, "the path is empty: give the file of a libGL");
-	}
-	options->gl.gl_library = value;
-	return 0;
+	return parse_file(&options->render.gl_library, value, "the file of a libGL", error);
 }
 
 static int parse_list_gpus(struct options *options, const char *value, struct parse_error *error)
@@ -277,7 +285,42 @@ static int parse_virgl(struct options *options, const char *value, struct parse_
 {
 	(void)value;
 	(void)error;
-	options->virgl = true;
+	options->render.gl = true;
+	return 0;
+}
+
+static int parse_venus(struct options *options, const char *value, struct parse_error *error)
+{
+	(void)value;
+	(void)error;
+	options->render.vulkan = true;
+	return 0;
+}
+
+static int parse_render_server(
+	struct options *options, const char *value, struct parse_error *error)
+{
+	return parse_file(&options->render.render_server, value,
+		"virglrenderer's virgl_render_server", error);
+}
+
+static int parse_vulkan_driver(
+	struct options *options, const char *value, struct parse_error *error)
+{
+	return parse_file(
+		&options->render.vulkan_driver, value, "the JSON file of a Vulkan driver", error);
+}
+
+/* A PCI device shows it as a BAR, whose size is a power of two. */
+static int parse_host_visible(struct options *options, const char *value, struct parse_error *error)
+{
+	uint64_t size;
+
+	if (value_parse_size(value, WINDOW_MIN, WINDOW_MAX, &size) < 0 ||
+		(size & (size - 1)) != 0) {
+		return fail(error, "give a power of two, from 1M to 1024G");
+	}
+	options->bridge.host_visible = size;
 	return 0;
 }
 
@@ -286,7 +329,7 @@ static int parse_allow_software(
 {
 	(void)value;
 	(void)error;
-	options->gl.allow_software = true;
+	options->render.allow_software = true;
 	return 0;
 }
 
@@ -408,8 +451,12 @@ static const struct option_spec option_specs[] = {
 		"headless[,outputs=N][,mode=WIDTHxHEIGHT]: the display when the\n"
 		"VMM does not bring its own (1 output, 1280x800)",
 		parse_display },
-	{ "capset", "LIST", "3D protocols to offer: virgl, or none (the default)", parse_capset },
+	{ "capset", "LIST",
+		"3D protocols to offer: virgl (OpenGL), venus (Vulkan), both by\n"
+		"virgl,venus; or none (the default)",
+		parse_capset },
 	{ "virgl", NULL, "the same as --capset=virgl", parse_virgl },
+	{ "venus", NULL, "the same as --capset=venus", parse_venus },
 	{ "render-node", "PATH", "the GPU to draw with (one that is found)", parse_render_node },
 	{ "gpu", "GPU",
 		"the same by the index that --list-gpus shows, by PCI address or\n"
@@ -423,6 +470,18 @@ static const struct option_spec option_specs[] = {
 		"system's)",
 		parse_egl_library },
 	{ "gl-library", "PATH", "the libGL to load (the system's)", parse_gl_library },
+	{ "render-server", "PATH",
+		"virglrenderer's program that runs the Vulkan driver (the system's\n"
+		"virgl_render_server)",
+		parse_render_server },
+	{ "vulkan-driver", "FILE",
+		"the JSON file of the Vulkan driver to draw with (what the Vulkan\n"
+		"loader finds)",
+		parse_vulkan_driver },
+	{ "host-visible", "SIZE",
+		"address space in the guest for memory that it shares with the\n"
+		"host, a power of two (" WINDOW_HELP ")",
+		parse_host_visible },
 	{ "dmabuf", NULL,
 		"let the VMM show buffers of the GPU without a copy: its display\n"
 		"must be able to (QEMU's with gl=on)",
@@ -433,7 +492,7 @@ static const struct option_spec option_specs[] = {
 		parse_poll_us },
 	{ "max-memory", "SIZE",
 		"host memory that the guest can make the daemon hold (" MEMORY_HELP ",\n"
-		"with OpenGL " MEMORY_3D_HELP ")",
+		"with OpenGL " MEMORY_3D_HELP ", with Vulkan " MEMORY_VULKAN_HELP ")",
 		parse_max_memory },
 	{ "max-resources", "N",
 		"resources of the guest, and memory slots of the VMM (" RESOURCES_HELP ")",
@@ -483,9 +542,19 @@ static struct options default_options(void)
 /* What depends on other options. From the text of the help, too. */
 static void fill_defaults(struct options *options)
 {
+	const struct virgl_config *render = &options->render;
+	const char *memory = render->vulkan ? MEMORY_VULKAN_HELP
+		: render->gl                ? MEMORY_3D_HELP
+					    : MEMORY_HELP;
+
 	if (options->bridge.max_memory == 0) {
-		value_parse_size(options->virgl ? MEMORY_3D_HELP : MEMORY_HELP, MEMORY_MIN,
-			MEMORY_MAX, &options->bridge.max_memory);
+		value_parse_size(memory, MEMORY_MIN, MEMORY_MAX, &options->bridge.max_memory);
+	}
+	if (!render->vulkan) {
+		options->bridge.host_visible = 0; // nothing else maps anything there
+	} else if (options->bridge.host_visible == 0) {
+		value_parse_size(
+			WINDOW_HELP, WINDOW_MIN, WINDOW_MAX, &options->bridge.host_visible);
 	}
 }
 
@@ -535,29 +604,32 @@ static int parse_row(
 	return spec->parse(options, value, &error);
 }
 
-static int check_gl(const struct options *options, char *error)
+static int check_render(const struct options *options, char *error)
 {
-	const struct virgl_config *gl = &options->gl;
+	const struct virgl_config *render = &options->render;
 	const struct {
 		const char *name, *value;
+		bool used;
+		const char *capset;
 	} uses[] = {
-		{ "render-node", gl->render_node },
-		{ "gpu", gl->gpu },
-		{ "egl-library", gl->egl_library },
-		{ "gl-library", gl->gl_library },
+		{ "render-node", render->render_node, render->gl, "virgl" },
+		{ "gpu", render->gpu, render->gl, "virgl" },
+		{ "egl-library", render->egl_library, render->gl, "virgl" },
+		{ "gl-library", render->gl_library, render->gl, "virgl" },
+		{ "render-server", render->render_server, render->vulkan, "venus" },
+		{ "vulkan-driver", render->vulkan_driver, render->vulkan, "venus" },
 	};
 
-	if (gl->render_node && gl->gpu) {
+	if (render->render_node && render->gpu) {
 		snprintf(error, OPTIONS_ERROR_SIZE,
 			"--render-node and --gpu contradict each other: give one of them");
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
-		if (uses[i].value && !options->virgl && options->action == OPTIONS_SERVE) {
+		if (uses[i].value && !uses[i].used && options->action == OPTIONS_SERVE) {
 			snprintf(error, OPTIONS_ERROR_SIZE,
-				"--%s=%s has no use for a 2D device: add --capset=virgl, or leave it "
-				"out",
-				uses[i].name, uses[i].value);
+				"--%s=%s has no use without --capset=%s: add that, or leave it out",
+				uses[i].name, uses[i].value, uses[i].capset);
 			return -EINVAL;
 		}
 	}
@@ -583,12 +655,13 @@ static int check_together(const struct options *options, int argc, char **argv, 
 			"--socket-path and --control name the same file: give two");
 		return -EINVAL;
 	}
-	if (options->bridge.dmabuf && !options->virgl) {
+	if (options->bridge.dmabuf && !options->render.gl && !options->render.vulkan) {
 		snprintf(error, OPTIONS_ERROR_SIZE,
-			"--dmabuf has no use for a 2D device: add --capset=virgl, or leave it out");
+			"--dmabuf has no use for a 2D device: add --capset=virgl or venus, or leave it "
+			"out");
 		return -EINVAL;
 	}
-	return check_gl(options, error);
+	return check_render(options, error);
 }
 
 int options_parse(

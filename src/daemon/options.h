@@ -29,8 +29,7 @@ struct options {
 	const char *control_path; // NULL: no control socket
 	const char *name; // NULL: the socket file's name
 	enum log_level log_level;
-	bool virgl; // offer OpenGL
-	struct virgl_config gl; // how
+	struct virgl_config render; // OpenGL and Vulkan: whether and how
 	struct bridge_config bridge; // virgl is set when the renderer was opened
 };
 

@@ -175,10 +175,12 @@ static int open_loop(struct setup *setup)
 /* Before any socket is there: what is asked for and impossible ends the start, early. */
 static int open_virgl(struct setup *setup)
 {
-	if (!setup->options->virgl) {
+	const struct virgl_config *render = &setup->options->render;
+
+	if (!render->gl && !render->vulkan) {
 		return 0;
 	}
-	setup->virgl = virgl_open(setup->loop, &setup->options->gl);
+	setup->virgl = virgl_open(setup->loop, render);
 	return setup->virgl ? 0 : -ENODEV;
 }
 
@@ -209,13 +211,17 @@ static int start_serving(struct setup *setup)
 static void log_offer(const struct setup *setup)
 {
 	const struct bridge_config *bridge = &setup->options->bridge;
+	const struct virgl_config *render = &setup->options->render;
 
 	log_info("%s %s: 2D%s%s; display headless, %u output%s of %ux%u, unless the VMM brings its "
-		 "own; not offered: %sVulkan (this version has no renderer for it)",
+		 "own%s%s%s%s",
 		PROJECT_VERSION, setup->endpoint.listening ? "listens" : "serves one VM",
 		setup->virgl ? ", " : "", setup->virgl ? virgl_description(setup->virgl) : "",
 		bridge->outputs, bridge->outputs == 1 ? "" : "s", bridge->width, bridge->height,
-		setup->virgl ? "" : "OpenGL (--capset=virgl), ");
+		render->gl && render->vulkan ? "" : "; not offered: ",
+		render->gl ? "" : "OpenGL (--capset=virgl)",
+		render->gl || render->vulkan ? "" : ", ",
+		render->vulkan ? "" : "Vulkan (--capset=venus)");
 }
 
 static int open_all(struct setup *setup)

@@ -214,23 +214,23 @@ static void impossible_features_are_refused_with_a_reason(void **state)
 	(void)state;
 	parsed = parse("--virgl", NULL);
 	assert_int_equal(parsed.result, 0);
-	assert_true(parsed.options.virgl);
+	assert_true(parsed.options.render.gl);
 	parsed = parse("--capset=virgl,virgl2", "--render-node=/dev/dri/renderD128",
 		"--allow-software", NULL);
 	assert_int_equal(parsed.result, 0);
-	assert_true(parsed.options.virgl && parsed.options.gl.allow_software);
-	assert_string_equal(parsed.options.gl.render_node, "/dev/dri/renderD128");
+	assert_true(parsed.options.render.gl && parsed.options.render.allow_software);
+	assert_string_equal(parsed.options.render.render_node, "/dev/dri/renderD128");
 	parsed = parse("--render-node=/dev/dri/renderD128", NULL);
-	assert_refused(&parsed, -EINVAL, "--render-node=/dev/dri/renderD128", "2D device", NULL);
+	assert_refused(
+		&parsed, -EINVAL, "--render-node=/dev/dri/renderD128", "--capset=virgl", NULL);
 	assert_false(parsed.options.bridge.dmabuf);
 	parsed = parse("--virgl", "--dmabuf", NULL);
 	assert_int_equal(parsed.result, 0);
 	assert_true(parsed.options.bridge.dmabuf);
 	parsed = parse("--dmabuf", NULL);
 	assert_refused(&parsed, -EINVAL, "--dmabuf", "2D device", NULL);
-	parsed = parse("--capset=virgl2,venus", NULL);
-	assert_refused(
-		&parsed, -ENOTSUP, "--capset=virgl2,venus", "'venus' cannot be offered", NULL);
+	parsed = parse("--capset=virgl2,drm", NULL);
+	assert_refused(&parsed, -ENOTSUP, "--capset=virgl2,drm", "'drm' cannot be offered", NULL);
 	parsed = parse("--capset=virgl,", NULL);
 	assert_refused(&parsed, -ENOTSUP, "--capset=virgl,", "'' cannot be offered", NULL);
 	parsed = parse("--capset=none", NULL);
@@ -250,7 +250,7 @@ static void gpus_are_named(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		parsed = parse("--virgl", names[i], NULL);
 		assert_int_equal(parsed.result, 0);
-		assert_string_equal(parsed.options.gl.gpu, names[i] + strlen("--gpu="));
+		assert_string_equal(parsed.options.render.gpu, names[i] + strlen("--gpu="));
 	}
 	parsed = parse("--virgl", "--gpu=H200", NULL);
 	assert_refused(&parsed, -EINVAL, "--gpu=H200", "index", "PCI address", "--list-gpus", NULL);
@@ -262,7 +262,40 @@ static void gpus_are_named(void **state)
 	assert_refused(&parsed, -EINVAL, "--gl-library=", "empty", NULL);
 	for (size_t i = 0; i < sizeof(unused) / sizeof(unused[0]); i++) {
 		parsed = parse(unused[i], NULL);
-		assert_refused(&parsed, -EINVAL, unused[i], "2D device", NULL);
+		assert_refused(&parsed, -EINVAL, unused[i], "--capset=virgl", NULL);
+	}
+}
+
+static void vulkan_is_chosen(void **state)
+{
+	const char *const unused[] = { "--render-server=/a", "--vulkan-driver=/a" };
+	const char *const sizes[] = { "--host-visible=3G", "--host-visible=512K",
+		"--host-visible=2048G", "--host-visible=" };
+	struct parsed parsed;
+
+	(void)state;
+	parsed = parse("--venus", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(parsed.options.render.vulkan && !parsed.options.render.gl);
+	assert_true(parsed.options.bridge.host_visible == 4ull << 30);
+	assert_true(parsed.options.bridge.max_memory == 4ull << 30);
+	parsed = parse("--capset=virgl,venus", "--render-server=/a", "--vulkan-driver=/b",
+		"--host-visible=8G", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(parsed.options.render.vulkan && parsed.options.render.gl);
+	assert_string_equal(parsed.options.render.render_server, "/a");
+	assert_string_equal(parsed.options.render.vulkan_driver, "/b");
+	assert_true(parsed.options.bridge.host_visible == 8ull << 30);
+	/* Without Vulkan nothing would be mapped in a window. */
+	parsed = parse("--virgl", NULL);
+	assert_true(parsed.options.bridge.host_visible == 0);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		parsed = parse("--venus", sizes[i], NULL);
+		assert_refused(&parsed, -EINVAL, sizes[i], "power of two", NULL);
+	}
+	for (size_t i = 0; i < sizeof(unused) / sizeof(unused[0]); i++) {
+		parsed = parse("--virgl", unused[i], NULL);
+		assert_refused(&parsed, -EINVAL, unused[i], "--capset=venus", NULL);
 	}
 }
 
@@ -274,8 +307,8 @@ static void lists_take_libraries(void **state)
 	(void)state;
 	assert_int_equal(parsed.result, 0);
 	assert_int_equal(parsed.options.action, OPTIONS_LIST_GPUS);
-	assert_string_equal(parsed.options.gl.egl_library, "/a");
-	assert_string_equal(parsed.options.gl.gl_library, "/b");
+	assert_string_equal(parsed.options.render.egl_library, "/a");
+	assert_string_equal(parsed.options.render.gl_library, "/b");
 	parsed = parse("--list-gpus", "--bogus", NULL);
 	assert_refused(&parsed, -EINVAL, "--bogus", NULL);
 }
@@ -344,6 +377,7 @@ int main(void)
 		cmocka_unit_test(contradictions_are_refused),
 		cmocka_unit_test(impossible_features_are_refused_with_a_reason),
 		cmocka_unit_test(gpus_are_named),
+		cmocka_unit_test(vulkan_is_chosen),
 		cmocka_unit_test(lists_take_libraries),
 		cmocka_unit_test(capabilities_ignore_all_else),
 		cmocka_unit_test(help_and_version_end_the_parse),

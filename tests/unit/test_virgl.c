@@ -70,7 +70,7 @@ static const struct render_listener_ops listener = {
 
 static int open_library(void **state)
 {
-	const struct virgl_config config = { 0 };
+	const struct virgl_config config = { .gl = true };
 
 	(void)state;
 	test.loop = loop_create();

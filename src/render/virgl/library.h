@@ -7,6 +7,8 @@
  * functions have the library's names without their prefix.
  */
 
+/* Older headers hide what is stable since. */
+#define VIRGL_RENDERER_UNSTABLE_APIS
 #include <virglrenderer.h>
 
 /* The library's box; its public header only names it. */
@@ -42,11 +44,25 @@ struct virgl_library {
 		uint32_t layer_stride, struct virgl_box *box, uint64_t offset, struct iovec *iov,
 		unsigned int iov_count);
 	int (*create_fence)(int fence, uint32_t context);
+	// NULL until virgl_library_load_venus
+	int (*context_create_with_flags)(
+		uint32_t context, uint32_t flags, uint32_t name_len, const char *name);
+	int (*context_create_fence)(
+		uint32_t context, uint32_t flags, uint32_t ring, uint64_t fence);
+	void (*context_poll)(uint32_t context);
+	int (*context_get_poll_fd)(uint32_t context);
+	int (*resource_create_blob)(const struct virgl_renderer_resource_create_blob_args *args);
+	int (*resource_get_map_info)(uint32_t resource, uint32_t *map_info);
+	int (*resource_export_blob)(uint32_t resource, uint32_t *fd_type, int *fd);
 	virgl_debug_callback_type (*set_debug_callback)(virgl_debug_callback_type callback);
 };
 
 /* Returns 0, or -ENOENT (logged, with what to install). */
 int virgl_library_load(struct virgl_library *library);
+
+/* Finds what Venus needs beside. Returns 0, or -ENOENT (logged) when the library is too old. */
+int virgl_library_load_venus(struct virgl_library *library);
+
 void virgl_library_unload(struct virgl_library *library);
 
 #endif

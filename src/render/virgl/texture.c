@@ -30,10 +30,8 @@
 static struct log_limit read_errors = LOG_LIMIT_INIT;
 
 struct virgl_texture {
-	struct render_resource base;
-	struct virgl_device *device;
+	struct virgl_resource base;
 	struct render_texture_info info;
-	struct memory_mapping *mapping; // NULL: no backing
 	struct list frames; // texture_frame.link
 };
 
@@ -57,7 +55,12 @@ static struct virgl_texture *to_texture(struct render_resource *resource);
 
 static struct virgl_library *library_of(const struct virgl_texture *texture)
 {
-	return &texture->device->virgl->library;
+	return virgl_library_of(&texture->base);
+}
+
+static struct virgl *virgl_of(const struct virgl_texture *texture)
+{
+	return texture->base.device->virgl;
 }
 
 /* Gallium's, as VirGL has them on the wire. */
@@ -177,7 +180,7 @@ static int texture_start_read(struct frame *base, struct frame_read *read)
 
 	if (frame->texture && frame->can_be_read_aside) {
 		read->maker_data = virgl_read_create(
-			frame->texture->device->virgl->reader, handle_read, frame);
+			virgl_of(frame->texture)->reader, handle_read, frame);
 	}
 	if (!read->maker_data) {
 		return texture_begin_read(base, &read->rect, &read->view);
@@ -205,7 +208,7 @@ static int texture_get_dmabuf(struct frame *base, struct frame_dmabuf *dmabuf)
 {
 	struct texture_frame *frame = to_texture_frame(base);
 
-	struct egl *egl = frame->texture ? frame->texture->device->virgl->egl : NULL;
+	struct egl *egl = frame->texture ? virgl_of(frame->texture)->egl : NULL;
 
 	/* Not before somebody wants it: a shared texture may lie in memory in a slower way. */
 	if (egl && frame->gl_name && !frame->export_tried) {
@@ -268,41 +271,6 @@ static struct texture_frame *to_texture_frame(struct frame *frame)
 	return container_of(frame, struct texture_frame, base);
 }
 
-static int texture_attach_backing(
-	struct render_resource *base, const struct memory_span *spans, size_t count, uint64_t token)
-{
-	struct virgl_texture *texture = to_texture(base);
-
-	(void)token;
-	assert(!texture->mapping);
-	texture->mapping = memory_map(texture->device->memory, spans, count, MEMORY_READ_WRITE);
-	if (!texture->mapping) {
-		return -errno;
-	}
-	if (library_of(texture)->resource_attach_iov((int)texture->info.id, texture->mapping->iov,
-		    (int)texture->mapping->iov_count)) {
-		memory_mapping_unref(texture->mapping);
-		texture->mapping = NULL;
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int texture_detach_backing(struct render_resource *base, uint64_t token)
-{
-	struct virgl_texture *texture = to_texture(base);
-	struct iovec *iov;
-	int count;
-
-	(void)token;
-	if (texture->mapping) {
-		library_of(texture)->resource_detach_iov((int)texture->info.id, &iov, &count);
-		memory_mapping_unref(texture->mapping);
-		texture->mapping = NULL;
-	}
-	return 0;
-}
-
 /* Asks the library what the texture is in GL. */
 static void describe(struct texture_frame *frame)
 {
@@ -313,7 +281,7 @@ static void describe(struct texture_frame *frame)
 		frame->gl_name = info.tex_id;
 		frame->upside_down = info.flags & RESOURCE_Y_0_TOP;
 	}
-	frame->can_be_read_aside = frame->gl_name && frame->texture->device->virgl->reader;
+	frame->can_be_read_aside = frame->gl_name && virgl_of(frame->texture)->reader;
 	frame->dmabuf.fd = -1;
 }
 
@@ -350,7 +318,7 @@ static int texture_destroy(struct render_resource *base, uint64_t token)
 	list_for_each_safe(link, following, &texture->frames) {
 		leave_texture(container_of(link, struct texture_frame, link));
 	}
-	texture_detach_backing(base, token);
+	virgl_resource_detach_backing(base, token);
 	leave_contexts(library_of(texture), &texture->info);
 	library_of(texture)->resource_unref(texture->info.id);
 	free(texture);
@@ -358,8 +326,8 @@ static int texture_destroy(struct render_resource *base, uint64_t token)
 }
 
 static const struct render_resource_ops texture_ops = {
-	.attach_backing = texture_attach_backing,
-	.detach_backing = texture_detach_backing,
+	.attach_backing = virgl_resource_attach_backing,
+	.detach_backing = virgl_resource_detach_backing,
 	.transfer_to_host = render_no_transfer,
 	.get_frame = texture_get_frame,
 	.destroy = texture_destroy,
@@ -368,12 +336,7 @@ static const struct render_resource_ops texture_ops = {
 static struct virgl_texture *to_texture(struct render_resource *resource)
 {
 	assert(resource->ops == &texture_ops);
-	return container_of(resource, struct virgl_texture, base);
-}
-
-uint32_t virgl_texture_id(struct render_resource *resource)
-{
-	return to_texture(resource)->info.id;
+	return container_of(resource, struct virgl_texture, base.base);
 }
 
 int virgl_texture_create(struct renderer *renderer, const struct render_texture_info *info,
@@ -405,11 +368,12 @@ int virgl_texture_create(struct renderer *renderer, const struct render_texture_
 		free(texture);
 		return error == ENOMEM || error == -ENOMEM ? -ENOMEM : -EINVAL;
 	}
-	render_resource_init(&texture->base, &texture_ops, renderer);
-	texture->device = device;
+	render_resource_init(&texture->base.base, &texture_ops, renderer);
+	texture->base.device = device;
+	texture->base.id = info->id;
 	texture->info = *info;
 	list_init(&texture->frames);
-	*resource = &texture->base;
+	*resource = &texture->base.base;
 	return 0;
 }
 
@@ -422,12 +386,13 @@ int virgl_texture_transfer(
 		transfer->box.width, transfer->box.height, transfer->box.depth };
 	int error;
 
-	if (!texture->mapping) {
+	if (!texture->base.mapping) {
 		return -EINVAL;
 	}
 	if (!transfer->to_host &&
-		virgl_getimage_is_used(&texture->device->virgl->drawn, &texture->info)) {
-		return virgl_getimage_read(library, &texture->info, texture->mapping, transfer);
+		virgl_getimage_is_used(&virgl_of(texture)->drawn, &texture->info)) {
+		return virgl_getimage_read(
+			library, &texture->info, texture->base.mapping, transfer);
 	}
 	if (transfer->to_host) {
 		error = library->transfer_write_iov(texture->info.id, transfer->context_id,

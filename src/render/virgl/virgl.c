@@ -7,7 +7,9 @@
 #include <linux/virtio_gpu.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "render/virgl/egl.h"
 #include "render/virgl/features.h"
@@ -25,156 +27,6 @@
  * make_current. reader.c has a thread that reads pixels back, which does not call the library.
  */
 
-struct virgl_context {
-	struct render_context base;
-	uint32_t id;
-};
-
-static const struct render_3d_ops virgl_3d_ops;
-
-struct virgl_device *virgl_device_of(struct renderer *renderer)
-{
-	assert(renderer->ops_3d == &virgl_3d_ops);
-	return container_of(renderer, struct virgl_device, base);
-}
-
-static struct virgl_context *to_context(struct render_context *context)
-{
-	assert(context->renderer->ops_3d == &virgl_3d_ops);
-	return container_of(context, struct virgl_context, base);
-}
-
-static struct virgl_library *library_of(struct renderer *renderer)
-{
-	return &virgl_device_of(renderer)->virgl->library;
-}
-
-static int get_capset(struct renderer *renderer, uint32_t index, struct render_capset *capset)
-{
-	const struct virgl *virgl = virgl_device_of(renderer)->virgl;
-
-	if (index >= virgl->capset_count) {
-		return -ENOENT;
-	}
-	*capset = virgl->capsets[index];
-	return 0;
-}
-
-static void fill_capset(struct renderer *renderer, uint32_t id, uint32_t version, void *bytes)
-{
-	library_of(renderer)->fill_caps(id, version, bytes);
-}
-
-static int create_context(struct renderer *renderer, uint32_t id, uint32_t capset_id,
-	const char *name, uint32_t name_len, struct render_context **created)
-{
-	struct virgl_library *library = library_of(renderer);
-	struct virgl_context *context;
-	int error;
-
-	if (capset_id > VIRTIO_GPU_CAPSET_VIRGL2) {
-		return -EINVAL;
-	}
-	context = calloc(1, sizeof(*context));
-	if (!context) {
-		return -ENOMEM;
-	}
-	error = library->context_create(id, name_len, name);
-	/*
-	 * The new one's GL context is current now, but the library takes that of the context that drew
-	 * last for it, and would run its next commands in the wrong one. Context 0 sets it right.
-	 */
-	library->force_ctx_0();
-	if (error) {
-		free(context);
-		return -EIO;
-	}
-	context->base.renderer = renderer;
-	context->id = id;
-	*created = &context->base;
-	return 0;
-}
-
-static void destroy_context(struct render_context *base)
-{
-	struct virgl_context *context = to_context(base);
-
-	library_of(base->renderer)->context_destroy(context->id);
-	free(context);
-}
-
-static void attach(struct render_context *context, struct render_resource *resource)
-{
-	library_of(context->renderer)
-		->ctx_attach_resource(
-			(int)to_context(context)->id, (int)virgl_texture_id(resource));
-}
-
-static void detach(struct render_context *context, struct render_resource *resource)
-{
-	library_of(context->renderer)
-		->ctx_detach_resource(
-			(int)to_context(context)->id, (int)virgl_texture_id(resource));
-}
-
-static int submit(struct render_context *context, void *commands, size_t size)
-{
-	int error = library_of(context->renderer)
-			    ->submit_cmd(commands, (int)to_context(context)->id, (int)(size / 4));
-
-	return error ? -EINVAL : 0;
-}
-
-static const struct render_3d_ops virgl_3d_ops = {
-	.get_capset = get_capset,
-	.fill_capset = fill_capset,
-	.create_texture = virgl_texture_create,
-	.transfer = virgl_texture_transfer,
-	.upload = virgl_texture_upload,
-	.create_context = create_context,
-	.destroy_context = destroy_context,
-	.attach = attach,
-	.detach = detach,
-	.submit = submit,
-	.create_fence = virgl_fence_create,
-};
-
-static void destroy_device(struct renderer *renderer)
-{
-	struct virgl_device *device = virgl_device_of(renderer);
-
-	virgl_fences_drop(device);
-	device->virgl->device = NULL;
-	free(device);
-}
-
-/* What CREATE_2D and guest blobs make belongs to the soft renderer. */
-static const struct render_ops virgl_ops = {
-	.create_image = render_no_image,
-	.create_blob = render_no_blob,
-	.destroy = destroy_device,
-};
-
-struct renderer *virgl_renderer_of(struct virgl *virgl, struct memory *memory,
-	const struct render_listener_ops *listener, void *listener_data)
-{
-	struct virgl_device *device = calloc(1, sizeof(*device));
-
-	assert(!virgl->device);
-	if (!device) {
-		log_error("no memory for a renderer");
-		return NULL;
-	}
-	renderer_init(&device->base, &virgl_ops, listener, listener_data);
-	renderer_init_3d(&device->base, &virgl_3d_ops);
-	device->virgl = virgl;
-	device->memory = memory;
-	list_init(&device->fences);
-	list_init(&device->ended);
-	virgl->device = device;
-	return &device->base;
-}
-
 static void handle_write_fence(void *cookie, uint32_t number)
 {
 	struct virgl *virgl = cookie;
@@ -182,6 +34,36 @@ static void handle_write_fence(void *cookie, uint32_t number)
 	if (virgl->device) {
 		virgl_fences_retire(virgl->device, number);
 	}
+}
+
+static void handle_write_context_fence(
+	void *cookie, uint32_t context_id, uint32_t ring, uint64_t fence)
+{
+	struct virgl *virgl = cookie;
+
+	(void)ring;
+	if (!virgl->device) {
+		return;
+	}
+	list_for_each(link, &virgl->device->contexts) {
+		struct virgl_context *context = container_of(link, struct virgl_context, link);
+
+		if (context->id == context_id) {
+			virgl_ring_fence_retire(context, fence);
+			break;
+		}
+	}
+}
+
+/* The library asks once, at its start, and takes the socket. */
+static int handle_get_server_fd(void *cookie, uint32_t version)
+{
+	struct virgl *virgl = cookie;
+	int socket = virgl->server_socket;
+
+	(void)version; // of the socket's kind: there is one
+	virgl->server_socket = -1;
+	return socket;
 }
 
 static virgl_renderer_gl_context handle_create_gl_context(
@@ -234,43 +116,75 @@ static void handle_debug(const char *format, va_list arguments)
 
 static int start_library(struct virgl *virgl)
 {
+	int flags = VIRGL_RENDERER_THREAD_SYNC;
 	int error;
 
+	/* Before: without a socket the library would start a program of its own choice. */
+	virgl->server_socket = virgl->server ? virgl_server_start(virgl->server) : -1;
+	if (virgl->server && virgl->server_socket < 0) {
+		return -ENODEV;
+	}
 	virgl->callbacks = (struct virgl_renderer_callbacks){
-		.version = 1,
+		.version = virgl->server ? 3 : 1,
 		.write_fence = handle_write_fence,
 		.create_gl_context = handle_create_gl_context,
 		.destroy_gl_context = handle_destroy_gl_context,
 		.make_current = handle_make_current,
+		.write_context_fence = handle_write_context_fence,
+		.get_server_fd = handle_get_server_fd,
 	};
+	flags |= virgl->server ? VIRGL_RENDERER_VENUS | VIRGL_RENDERER_RENDER_SERVER : 0;
+	flags |= virgl->egl ? 0 : VIRGL_RENDERER_NO_VIRGL;
 	virgl->library.set_debug_callback(handle_debug);
-	error = virgl->library.init(virgl, VIRGL_RENDERER_THREAD_SYNC, &virgl->callbacks);
+	error = virgl->library.init(virgl, flags, &virgl->callbacks);
+	fd_close(&virgl->server_socket);
 	if (error) {
-		log_error("VirGL cannot be offered: virglrenderer does not start on %s (error %d)",
-			egl_gpu(virgl->egl)->renderer, error);
+		log_error("virglrenderer does not start on %s (error %d)",
+			virgl->egl ? egl_gpu(virgl->egl)->renderer : "its render server", error);
 		return -ENODEV;
 	}
 	virgl->started = true;
 	return 0;
 }
 
-/* What the library offers: a capset without a size is none. */
+/*
+ * A render server that died takes no new contexts, and the library has no way to another one but to start anew.
+ * With VirGL that is not tried: its GL contexts are known to others by now.
+ */
+void virgl_revive(struct virgl *virgl)
+{
+	if (!virgl->server || virgl->egl || virgl_server_is_running(virgl->server)) {
+		return;
+	}
+	virgl->library.cleanup(virgl);
+	virgl->started = start_library(virgl) == 0;
+}
+
+/* A capset without a size is none. */
+static bool add_capset(struct virgl *virgl, uint32_t id)
+{
+	struct render_capset capset = { .id = id };
+
+	virgl->library.get_cap_set(id, &capset.max_version, &capset.max_size);
+	if (capset.max_size > 0) {
+		virgl->capsets[virgl->capset_count++] = capset;
+	}
+	return capset.max_size > 0;
+}
+
+/* Asked for when the library runs: before, it may name what it then does not have. */
 static int find_capsets(struct virgl *virgl)
 {
-	for (uint32_t id = VIRTIO_GPU_CAPSET_VIRGL; id <= VIRTIO_GPU_CAPSET_VIRGL2; id++) {
-		struct render_capset capset = { .id = id };
-
-		virgl->library.get_cap_set(id, &capset.max_version, &capset.max_size);
-		if (capset.max_size > 0) {
-			virgl->capsets[virgl->capset_count++] = capset;
+	if (virgl->egl) {
+		add_capset(virgl, VIRTIO_GPU_CAPSET_VIRGL);
+		add_capset(virgl, VIRTIO_GPU_CAPSET_VIRGL2);
+		if (virgl->capset_count == 0) {
+			log_error("OpenGL cannot be offered: virglrenderer has no capset for it");
+			return -ENODEV;
 		}
+		virgl_getimage_init(&virgl->library, &virgl->capsets[0], &virgl->drawn);
 	}
-	if (virgl->capset_count == 0) {
-		log_error("VirGL cannot be offered: virglrenderer has no capset for it");
-		return -ENODEV;
-	}
-	virgl_getimage_init(&virgl->library, &virgl->capsets[0], &virgl->drawn);
-	return 0;
+	return virgl->server && virgl_venus_add_capset(virgl) < 0 ? -ENODEV : 0;
 }
 
 static bool can_load(const char *name)
@@ -294,21 +208,51 @@ bool virgl_is_possible(bool *render_node)
 
 static void describe(struct virgl *virgl)
 {
-	const struct gpu *gpu = egl_gpu(virgl->egl);
+	const struct gpu *gpu = virgl->egl ? egl_gpu(virgl->egl) : NULL;
+	char *text = virgl->description;
+	size_t size = sizeof(virgl->description);
 	char route[GPU_ROUTE_SIZE];
+	int used = 0;
 
-	gpu_describe_route(gpu, route, sizeof(route));
-	snprintf(virgl->description, sizeof(virgl->description),
-		"VirGL on %s, OpenGL %s (%s%s%s%s)", gpu->renderer, gpu->version, route,
-		gpu->pci[0] ? ", PCI " : "", gpu->pci, gpu->software ? ", software" : "");
+	if (gpu) {
+		gpu_describe_route(gpu, route, sizeof(route));
+		used = snprintf(text, size, "VirGL on %s, OpenGL %s (%s%s%s%s)%s", gpu->renderer,
+			gpu->version, route, gpu->pci[0] ? ", PCI " : "", gpu->pci,
+			gpu->software ? ", software" : "", virgl->server ? "; " : "");
+	}
+	if (virgl->server && (size_t)used < size) {
+		virgl_venus_describe(virgl, text + used, size - (size_t)used);
+	}
 }
 
 static void log_features(const struct virgl *virgl)
 {
 	char text[1024];
 
-	features_describe(virgl->library.handle, virgl->poll_source != NULL, text, sizeof(text));
+	features_describe(
+		virgl->library.handle, virgl->poll_source || !virgl->egl, text, sizeof(text));
 	log_info("%s", text);
+}
+
+/* Before anything of GL is in the process: drivers are asked in children of it. */
+static int choose_drivers(struct virgl *virgl, const struct virgl_config *config)
+{
+	if (config->vulkan && virgl_venus_choose(virgl, config) < 0) {
+		return -ENODEV;
+	}
+	if (config->gl) {
+		virgl->egl = virgl_open_display(config);
+		return virgl->egl ? 0 : -ENODEV;
+	}
+	return 0;
+}
+
+static int load(struct virgl *virgl)
+{
+	if (virgl_library_load(&virgl->library) < 0) {
+		return -ENOENT;
+	}
+	return virgl->server ? virgl_library_load_venus(&virgl->library) : 0;
 }
 
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
@@ -320,14 +264,12 @@ struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 		return NULL;
 	}
 	virgl->loop = loop;
-	/* Before anything of GL is in the process: drivers are asked in children of it. */
-	virgl->egl = virgl_open_display(config);
 	virgl->thread = pthread_self();
-	if (!virgl->egl || virgl_library_load(&virgl->library) < 0 || start_library(virgl) < 0 ||
+	if (choose_drivers(virgl, config) < 0 || load(virgl) < 0 || start_library(virgl) < 0 ||
 		find_capsets(virgl) < 0 || virgl_fences_open(virgl) < 0) {
 		goto fail;
 	}
-	virgl->reader = virgl_reader_open(loop, virgl->egl);
+	virgl->reader = virgl->egl ? virgl_reader_open(loop, virgl->egl) : NULL;
 	describe(virgl);
 	log_features(virgl);
 	return virgl;
@@ -348,6 +290,10 @@ void virgl_close(struct virgl *virgl)
 	virgl->reader = NULL;
 	if (virgl->started) {
 		virgl->library.cleanup(virgl);
+	}
+	if (virgl->server) {
+		virgl_server_destroy(virgl->server);
+		virgl_guard_close();
 	}
 	egl_close(virgl->egl);
 	/* Its thread and epoxy's tables stay behind: unloading it is not safe. */

@@ -3,11 +3,12 @@
 #define RENDER_VIRGL_VIRGL_H
 
 /*
- * OpenGL for guests, by libvirglrenderer. The library is one for a process, and is opened at most once;
+ * OpenGL (VirGL) and Vulkan (Venus) for guests, by libvirglrenderer. The library is one for a process, and is opened at most once;
  * one VM after another is given a renderer of it.
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/loop.h"
@@ -17,11 +18,16 @@
 struct virgl;
 
 struct virgl_config {
+	bool gl; // offer VirGL
+	bool vulkan; // offer Venus
 	const char *render_node; // the GPU, "/dev/dri/renderD128"; NULL: not named
 	const char *gpu; // an index, PCI address or UUID of one; NULL: not named
 	bool allow_software; // draw in software where the GPU that was named cannot
 	const char *egl_library; // NULL: the system's
 	const char *gl_library; // NULL: the system's
+	const char *
+		render_server; // virglrenderer's program that draws with Vulkan; NULL: the system's
+	const char *vulkan_driver; // the JSON file of an ICD; NULL: what the Vulkan loader finds
 };
 
 /*
@@ -40,7 +46,7 @@ int virgl_list_gpus(const struct virgl_config *config, FILE *file);
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config);
 void virgl_close(struct virgl *virgl); // no renderer of it may be left; NULL is fine
 
-/* "VirGL on llvmpipe (...), OpenGL 4.5 (surfaceless)", for the log. */
+/* "VirGL on llvmpipe (...), OpenGL 4.5 (surfaceless); Venus by ...", for the log. */
 const char *virgl_description(const struct virgl *virgl);
 
 /* The renderer of one VM; there can be one at a time. Returns NULL on failure (logged). */

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <errno.h>
+#include <linux/virtio_gpu.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "render/virgl/virgl_impl.h"
+
+/*
+ * How this works
+ *
+ * A context of VirGL runs in this process. Without VirGL one that names no capset is empty: Linux makes one for each
+ * program that has 2D images, and attaches them. One of Venus runs in a process of the render server's, and what
+ * is asked of it goes there by a socket of the library's. Such a process can die, by a driver's fault or its
+ * guest's: then its context is lost, what waited for it ends with -EIO, and the others go on.
+ *
+ * The library tells of a context's ended fences by a descriptor of the context. It tells nothing when the
+ * process died; but a context that is asked often and makes no progress is looked at for that (virglrenderer,
+ * proxy_context.c). So it is asked that often when its process ended, as a pidfd tells; and, as the system may
+ * not tell which process is whose, from time to time where fences stay.
+ */
+
+/* Between looks at contexts whose fences make no progress. */
+#define WATCH_MS 500
+
+/* The library looks whether the process is there only after a hundred questions without progress. */
+#define QUESTIONS 101
+
+struct virgl_context *virgl_context_of(struct render_context *context)
+{
+	return container_of(context, struct virgl_context, base);
+}
+
+static struct virgl_library *library_of(struct virgl_device *device)
+{
+	return &device->virgl->library;
+}
+
+bool virgl_context_is_venus(const struct virgl_context *context)
+{
+	return context->capset == VIRGL_CAPSET_VENUS;
+}
+
+/* The context's process is gone. */
+void virgl_context_lose(struct virgl_context *context)
+{
+	if (!context->lost) {
+		context->lost = true;
+		log_warn(
+			"context %u: its render process is gone, by a fault of the GPU's driver or "
+			"of what the guest did; the guest's program loses its Vulkan device",
+			context->id);
+	}
+}
+
+static void handle_ring_fences(void *data, int events)
+{
+	struct virgl_context *context = data;
+
+	(void)events;
+	library_of(context->device)->context_poll(context->id);
+}
+
+/* Asks as often as it takes for the library to see whether the process is still there. */
+static void question(struct virgl_context *context)
+{
+	context->questioned = true;
+	for (int i = 0; i < QUESTIONS && !list_is_empty(&context->fences); i++) {
+		library_of(context->device)->context_poll(context->id);
+	}
+	context->questioned = false;
+}
+
+void virgl_contexts_watch(struct virgl_device *device)
+{
+	bool any = false;
+
+	list_for_each(link, &device->contexts) {
+		struct virgl_context *context = container_of(link, struct virgl_context, link);
+		uint64_t first = virgl_ring_fences_first(context);
+
+		if (first && first == context->first_seen) {
+			question(context);
+		}
+		context->first_seen = virgl_ring_fences_first(context);
+		any |= context->first_seen != 0;
+	}
+	if (any) {
+		loop_timer_start(device->virgl->watch, WATCH_MS);
+	}
+}
+
+void virgl_contexts_expect(struct virgl_device *device)
+{
+	if (!loop_timer_is_running(device->virgl->watch)) {
+		loop_timer_start(device->virgl->watch, WATCH_MS);
+	}
+}
+
+static void handle_death(void *data, int events)
+{
+	struct virgl_context *context = data;
+
+	(void)events;
+	loop_remove_fd(context->death);
+	context->death = NULL;
+	virgl_context_lose(context);
+	question(context);
+}
+
+/* Which process is its? The one that was not there before. */
+static void find_process(struct virgl_context *context, pid_t before)
+{
+	struct virgl *virgl = context->device->virgl;
+	pid_t last = virgl_server_last_child(virgl->server);
+
+	if (last == 0 || last == before) {
+		return;
+	}
+	context->process = (int)syscall(SYS_pidfd_open, last, 0);
+	if (context->process >= 0) {
+		context->death = loop_add_fd(
+			virgl->loop, context->process, LOOP_READABLE, handle_death, context);
+	}
+}
+
+static int start_process(struct virgl_context *context, const char *name, uint32_t name_len)
+{
+	struct virgl *virgl = context->device->virgl;
+	pid_t before = virgl_server_last_child(virgl->server);
+	int error;
+
+	virgl_guard_enter(virgl_server_process(virgl->server));
+	error = virgl->library.context_create_with_flags(
+		context->id, VIRGL_CAPSET_VENUS, name_len, name);
+	if (virgl_guard_leave()) {
+		log_error("the render server did not answer within %d s: it was ended",
+			VIRGL_GUARD_SECONDS);
+	}
+	if (error == 0) {
+		find_process(context, before);
+	}
+	return error;
+}
+
+static void close_venus(struct virgl_context *context)
+{
+	loop_remove_fd(context->source);
+	loop_remove_fd(context->death);
+	library_of(context->device)->context_destroy(context->id);
+	fd_close(&context->process);
+}
+
+/*
+ * Around a call of the library that may wait for the context's process. One that does not answer is ended;
+ * the call then returns with an error.
+ */
+void virgl_context_begin_call(const struct virgl_context *context)
+{
+	virgl_guard_enter(context->process);
+}
+
+void virgl_context_end_call(struct virgl_context *context)
+{
+	if (virgl_guard_leave()) {
+		log_error("context %u: its render process did not answer within %d s: it was ended",
+			context->id, VIRGL_GUARD_SECONDS);
+	}
+}
+
+static int open_venus(struct virgl_context *context, const char *name, uint32_t name_len)
+{
+	struct virgl_library *library = library_of(context->device);
+	int fd;
+
+	if (start_process(context, name, name_len)) {
+		return -EIO;
+	}
+	fd = library->context_get_poll_fd(context->id);
+	context->source = fd < 0 ? NULL
+				 : loop_add_fd(context->device->virgl->loop, fd, LOOP_READABLE,
+					   handle_ring_fences, context);
+	if (!context->source) {
+		close_venus(context);
+		return -EIO;
+	}
+	return 0;
+}
+
+static int open_virgl(struct virgl_context *context, const char *name, uint32_t name_len)
+{
+	struct virgl_library *library = library_of(context->device);
+	int error = library->context_create(context->id, name_len, name);
+	/*
+	 * The new one's GL context is current now, but the library takes that of the context that drew
+	 * last for it, and would run its next commands in the wrong one. Context 0 sets it right.
+	 */
+	library->force_ctx_0();
+	return error ? -EIO : 0;
+}
+
+static bool is_empty(const struct virgl_context *context)
+{
+	return !virgl_context_is_venus(context) && !context->device->virgl->egl;
+}
+
+static int open_context(struct virgl_context *context, const char *name, uint32_t name_len)
+{
+	if (virgl_context_is_venus(context)) {
+		return open_venus(context, name, name_len);
+	}
+	return is_empty(context) ? 0 : open_virgl(context, name, name_len);
+}
+
+int virgl_context_create(struct renderer *renderer, uint32_t id, uint32_t capset_id,
+	const char *name, uint32_t name_len, struct render_context **created)
+{
+	struct virgl_context *context = calloc(1, sizeof(*context));
+	int error;
+
+	if (!context) {
+		return -ENOMEM;
+	}
+	context->base.renderer = renderer;
+	context->device = virgl_device_of(renderer);
+	context->id = id;
+	context->capset = capset_id;
+	context->process = -1;
+	list_init(&context->link);
+	list_init(&context->fences);
+	error = open_context(context, name, name_len);
+	if (error < 0) {
+		free(context);
+		return error;
+	}
+	list_append(&context->device->contexts, &context->link);
+	*created = &context->base;
+	return 0;
+}
+
+void virgl_context_destroy(struct render_context *base)
+{
+	struct virgl_context *context = virgl_context_of(base);
+
+	if (virgl_context_is_venus(context)) {
+		close_venus(context);
+		virgl_ring_fences_drop(context);
+	} else if (!is_empty(context)) {
+		library_of(context->device)->context_destroy(context->id);
+	}
+	list_remove(&context->link);
+	free(context);
+}
+
+void virgl_context_attach(struct render_context *base, struct render_resource *resource)
+{
+	struct virgl_context *context = virgl_context_of(base);
+
+	virgl_context_begin_call(context);
+	library_of(context->device)
+		->ctx_attach_resource((int)context->id, (int)virgl_resource_id(resource));
+	virgl_context_end_call(context);
+}
+
+void virgl_context_detach(struct render_context *base, struct render_resource *resource)
+{
+	struct virgl_context *context = virgl_context_of(base);
+
+	virgl_context_begin_call(context);
+	library_of(context->device)
+		->ctx_detach_resource((int)context->id, (int)virgl_resource_id(resource));
+	virgl_context_end_call(context);
+}
+
+int virgl_context_submit(struct render_context *base, void *commands, size_t size)
+{
+	struct virgl_context *context = virgl_context_of(base);
+	struct virgl_library *library = library_of(context->device);
+	int error;
+
+	if (is_empty(context)) {
+		return -ENOTSUP;
+	}
+	if (!virgl_context_is_venus(context)) {
+		error = library->submit_cmd(commands, (int)context->id, (int)(size / 4));
+		return error ? -EINVAL : 0;
+	}
+	if (context->lost) {
+		return -EIO;
+	}
+	virgl_context_begin_call(context);
+	error = library->submit_cmd(commands, (int)context->id, (int)(size / 4));
+	virgl_context_end_call(context);
+	if (error) {
+		virgl_context_lose(
+			context); // the stream is not looked at here: it could not be sent
+		return -EIO;
+	}
+	return 0;
+}

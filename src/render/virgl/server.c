@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+#include "render/virgl/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+/*
+ * How this works
+ *
+ * The program is started with one end of a socket pair and an environment of its own: the Vulkan loader
+ * in it takes the driver and the layer from there. It forks for each context and ends when the other end
+ * of the socket is closed. A pidfd tells when it ended before that.
+ */
+
+#define LAYER_NAME "VK_LAYER_VIRTIO_GPUD_exportable_memory"
+
+struct virgl_server {
+	struct loop *loop;
+	struct virgl_server_config config;
+	pid_t pid; // 0: does not run
+	int pidfd;
+	struct loop_fd *ended;
+};
+
+extern char **environ;
+
+const char *virgl_server_find(const struct virgl_server_config *config)
+{
+	static const char *const usual[] = {
+		"/usr/libexec/virgl_render_server",
+		"/usr/lib/virgl_render_server",
+		"/usr/local/libexec/virgl_render_server",
+	};
+
+	if (config->path) {
+		return access(config->path, X_OK) == 0 ? config->path : NULL;
+	}
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		if (access(usual[i], X_OK) == 0) {
+			return usual[i];
+		}
+	}
+	return NULL;
+}
+
+struct virgl_server *virgl_server_create(
+	struct loop *loop, const struct virgl_server_config *config)
+{
+	struct virgl_server *server = calloc(1, sizeof(*server));
+
+	if (!server) {
+		log_error("no memory for the render server");
+		return NULL;
+	}
+	server->loop = loop;
+	server->config = *config;
+	server->pidfd = -1;
+	return server;
+}
+
+/* Reaps the program. */
+static void finish(struct virgl_server *server)
+{
+	int status = 0;
+
+	loop_remove_fd(server->ended);
+	server->ended = NULL;
+	fd_close(&server->pidfd);
+	while (waitpid(server->pid, &status, 0) < 0 && errno == EINTR) {
+	}
+	server->pid = 0;
+	if (WIFSIGNALED(status)) {
+		log_debug("the render server was ended by signal %d", WTERMSIG(status));
+	}
+}
+
+static void handle_ended(void *data, int events)
+{
+	struct virgl_server *server = data;
+
+	(void)events;
+	finish(server);
+	log_warn(
+		"the render server ended: there are no new Vulkan contexts (for a VM that is started "
+		"anew there are, unless OpenGL is offered too: then the daemon must be)");
+}
+
+void virgl_server_destroy(struct virgl_server *server)
+{
+	if (!server) {
+		return;
+	}
+	if (server->pid) {
+		kill(server->pid, SIGTERM);
+		finish(server);
+	}
+	free(server);
+}
+
+/* "NAME=value" of what the program is told beside our own environment; NULL entries end the list. */
+struct additions {
+	char *texts[4];
+	size_t count;
+};
+
+static int add(struct additions *additions, const char *name, const char *value)
+{
+	if (asprintf(&additions->texts[additions->count], "%s=%s", name, value) < 0) {
+		additions->texts[additions->count] = NULL;
+		return -ENOMEM;
+	}
+	additions->count++;
+	return 0;
+}
+
+/* A layer that the environment names already stays. */
+static int add_layer(struct additions *additions, const char *folder)
+{
+	const char *layers = getenv("VK_INSTANCE_LAYERS");
+	char names[512];
+
+	if ((size_t)snprintf(names, sizeof(names), "%s%s%s", layers ? layers : "",
+		    layers ? ":" : "", LAYER_NAME) >= sizeof(names)) {
+		return -ENAMETOOLONG;
+	}
+	return add(additions, "VK_ADD_LAYER_PATH", folder) < 0
+		? -ENOMEM
+		: add(additions, "VK_INSTANCE_LAYERS", names);
+}
+
+static int add_all(struct additions *additions, const struct virgl_server_config *config)
+{
+	int error = 0;
+
+	if (config->driver) {
+		/* The second one is for loaders before 1.3.207. */
+		error = add(additions, "VK_DRIVER_FILES", config->driver);
+		error = error < 0 ? error : add(additions, "VK_ICD_FILENAMES", config->driver);
+	}
+	if (error == 0 && config->layer) {
+		error = add_layer(additions, config->layer);
+	}
+	return error;
+}
+
+static bool is_added(const struct additions *additions, const char *variable)
+{
+	size_t len = strcspn(variable, "=") + 1;
+
+	for (size_t i = 0; i < additions->count; i++) {
+		if (strncmp(additions->texts[i], variable, len) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Our own environment with the additions; the array is malloc'ed, its texts are not. */
+static char **make_environment(const struct additions *additions)
+{
+	char **environment;
+	size_t count = 0;
+
+	while (environ[count]) {
+		count++;
+	}
+	environment = calloc(count + additions->count + 1, sizeof(*environment));
+	if (!environment) {
+		return NULL;
+	}
+	count = 0;
+	for (char **each = environ; *each; each++) {
+		if (!is_added(additions, *each)) {
+			environment[count++] = *each;
+		}
+	}
+	memcpy(environment + count, additions->texts, additions->count * sizeof(*environment));
+	return environment;
+}
+
+static int spawn(pid_t *pid, const char *path, int socket, char **environment)
+{
+	static const int handled[] = { SIGPIPE, SIGTERM, SIGINT, SIGBUS };
+	char number[16];
+	char *arguments[] = { (char *)path, "--socket-fd", number, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t signals;
+	int error;
+
+	snprintf(number, sizeof(number), "%d", socket);
+	posix_spawn_file_actions_init(&actions);
+	// onto itself: takes close-on-exec off in the child
+	posix_spawn_file_actions_adddup2(&actions, socket, socket);
+	posix_spawnattr_init(&attributes);
+	sigemptyset(&signals);
+	posix_spawnattr_setsigmask(&attributes, &signals);
+	for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++) {
+		sigaddset(&signals, handled[i]);
+	}
+	posix_spawnattr_setsigdefault(&attributes, &signals);
+	/* A group of its own: an interrupt from the terminal is for the daemon, which ends it in order. */
+	posix_spawnattr_setpgroup(&attributes, 0);
+	posix_spawnattr_setflags(&attributes,
+		POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+	error = posix_spawn(pid, path, &actions, &attributes, arguments, environment);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return -error;
+}
+
+static int spawn_with_environment(struct virgl_server *server, const char *path, int socket)
+{
+	struct additions additions = { .count = 0 };
+	char **environment = NULL;
+	int error = add_all(&additions, &server->config);
+
+	if (error == 0) {
+		environment = make_environment(&additions);
+		error = environment ? spawn(&server->pid, path, socket, environment) : -ENOMEM;
+	}
+	free(environment);
+	for (size_t i = 0; i < additions.count; i++) {
+		free(additions.texts[i]);
+	}
+	return error;
+}
+
+/* Without a pidfd (a seccomp filter of a container) nobody is told that the program ended. */
+static void watch(struct virgl_server *server)
+{
+	server->pidfd = (int)syscall(SYS_pidfd_open, server->pid, 0);
+	if (server->pidfd >= 0) {
+		server->ended = loop_add_fd(
+			server->loop, server->pidfd, LOOP_READABLE, handle_ended, server);
+	}
+}
+
+int virgl_server_start(struct virgl_server *server)
+{
+	const char *path = virgl_server_find(&server->config);
+	int ends[2];
+	int error;
+
+	if (!path) {
+		log_error("Vulkan cannot be offered: there is no render server%s%s (on Debian: "
+			  "package virgl-server; --render-server=PATH names one)",
+			server->config.path ? " at " : "",
+			server->config.path ? server->config.path : "");
+		return -ENOENT;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+		error = -errno;
+	} else {
+		error = spawn_with_environment(server, path, ends[1]);
+		fd_close(&ends[1]);
+		if (error < 0) {
+			fd_close(&ends[0]);
+		}
+	}
+	if (error < 0) {
+		server->pid = 0;
+		log_errno(LOG_ERROR, -error, "Vulkan cannot be offered: %s does not start", path);
+		return error;
+	}
+	watch(server);
+	return ends[0];
+}
+
+bool virgl_server_is_running(const struct virgl_server *server)
+{
+	return server->pid != 0;
+}
+
+int virgl_server_process(const struct virgl_server *server)
+{
+	return server->pidfd;
+}
+
+/* proc(5), /proc/pid/task/tid/children: in the order in which they were made. */
+pid_t virgl_server_last_child(const struct virgl_server *server)
+{
+	char path[64];
+	pid_t last = 0;
+	FILE *file;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)server->pid,
+		(int)server->pid);
+	file = server->pid ? fopen(path, "re") : NULL;
+	while (file && fscanf(file, "%d", &pid) == 1) {
+		last = pid;
+	}
+	if (file) {
+		fclose(file);
+	}
+	return last;
+}

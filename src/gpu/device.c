@@ -38,6 +38,9 @@ struct command {
 
 #define FEATURE(name) (1ull << VIRTIO_GPU_F_##name)
 
+/* Blobs of host memory come with a 3D renderer alone. */
+#define HOST_BLOBS (FEATURE(VIRGL) | FEATURE(RESOURCE_BLOB))
+
 #define CONTROL(command, structure, tail, needs, handler) \
 	{ #command, VIRTIO_GPU_CMD_##command, sizeof(struct structure), tail, WIRE_CONTROL_QUEUE, \
 		needs, handler }
@@ -83,9 +86,9 @@ static const struct command commands[GPU_COMMAND_COUNT] = {
 	CONTROL_3D(TRANSFER_FROM_HOST_3D, virtio_gpu_transfer_host_3d, false,
 		gpu_cmd_transfer_from_host_3d),
 	CONTROL_3D(SUBMIT_3D, virtio_gpu_cmd_submit, true, gpu_cmd_submit_3d),
-	CONTROL(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, false, FEATURE(RESOURCE_BLOB),
+	CONTROL(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, false, HOST_BLOBS,
 		gpu_cmd_resource_map_blob),
-	CONTROL(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, false, FEATURE(RESOURCE_BLOB),
+	CONTROL(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, false, HOST_BLOBS,
 		gpu_cmd_resource_unmap_blob),
 	CURSOR(UPDATE_CURSOR, gpu_cmd_update_cursor),
 	CURSOR(MOVE_CURSOR, gpu_cmd_move_cursor),

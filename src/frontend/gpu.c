@@ -32,6 +32,7 @@ int fe_gpu_init(struct fe_gpu *gpu, const struct fe_gpu_options *options)
 	}
 	fe_memory_init(&gpu->memory);
 	fe_display_init(&gpu->display);
+	fe_window_init(&gpu->window);
 	fe_session_init(&gpu->session, -1, &gpu->pump);
 	fe_display_attach(&gpu->display, &gpu->pump);
 	int region = fe_memory_add_region(
@@ -61,6 +62,7 @@ static void free_rings(struct fe_gpu *gpu)
 
 void fe_gpu_finish(struct fe_gpu *gpu)
 {
+	fe_window_close(&gpu->window);
 	fe_session_close(&gpu->session);
 	fe_display_finish(&gpu->display);
 	free_rings(gpu);
@@ -158,11 +160,21 @@ static int negotiate_protocol(struct fe_gpu *gpu)
 	return error;
 }
 
+static bool wants_window(const struct fe_gpu *gpu)
+{
+	return gpu->options.window.kind != FE_WINDOW_NONE &&
+		has_protocol(gpu, VHOST_PROTOCOL_F_SHMEM) &&
+		has_protocol(gpu, VHOST_PROTOCOL_F_REPLY_ACK) &&
+		has_protocol(gpu, VHOST_PROTOCOL_F_BACKEND_REQ) &&
+		has_protocol(gpu, VHOST_PROTOCOL_F_BACKEND_SEND_FD);
+}
+
 int fe_gpu_negotiate(struct fe_gpu *gpu, int socket)
 {
 	struct fe_session *session = &gpu->session;
 	int error = 0;
 
+	fe_window_close(&gpu->window);
 	fe_session_close(session);
 	fe_session_init(session, socket, &gpu->pump);
 	gpu->max_memory_slots = 0;
@@ -179,6 +191,9 @@ int fe_gpu_negotiate(struct fe_gpu *gpu, int socket)
 	if (has_protocol(gpu, VHOST_PROTOCOL_F_CONFIG) && step(gpu, &error, "GET_CONFIG")) {
 		error = fe_session_get_config(session, 0, &gpu->config, sizeof(gpu->config));
 	}
+	if (wants_window(gpu) && step(gpu, &error, "GET_SHMEM_CONFIG")) {
+		error = fe_window_open(&gpu->window, &gpu->options.window, session, &gpu->memory);
+	}
 	return error;
 }
 
@@ -186,6 +201,9 @@ int fe_gpu_send_memory(struct fe_gpu *gpu)
 {
 	int error = 0;
 
+	if (gpu->max_memory_slots == 0 && gpu->window.size > 0) {
+		return fe_window_send_table(&gpu->window);
+	}
 	if (gpu->max_memory_slots == 0) {
 		return fe_session_set_mem_table(&gpu->session, &gpu->memory);
 	}
@@ -360,6 +378,7 @@ int fe_gpu_reset(struct fe_gpu *gpu)
 	uint32_t bases[WIRE_QUEUE_COUNT];
 	int error = fe_gpu_stop(gpu, bases);
 
+	fe_window_reset(&gpu->window);
 	if (has_protocol(gpu, VHOST_PROTOCOL_F_RESET_DEVICE) && step(gpu, &error, "RESET_DEVICE")) {
 		error = fe_session_reset_device(&gpu->session);
 	} else if (has_protocol(gpu, VHOST_PROTOCOL_F_STATUS) && step(gpu, &error, "status 0")) {

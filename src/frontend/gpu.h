@@ -24,6 +24,7 @@
 #include "frontend/pump.h"
 #include "frontend/queue.h"
 #include "frontend/session.h"
+#include "frontend/window.h"
 #include "gpu/wire.h"
 
 enum fe_dialect {
@@ -46,6 +47,9 @@ struct fe_gpu_options {
 	uint64_t protocol_features_off; // likewise
 	bool ack; // ask for REPLY_ACK everywhere
 	bool renderer; // accept VIRTIO_GPU_F_VIRGL and CONTEXT_INIT, if offered
+
+	/* The host-visible window, if the back end has one and can fill it (gpu.window.size). */
+	struct fe_window_options window;
 
 	/*
 	 * FE_DIALECT_VMM with a display that somebody else serves: the back end's end of its socket
@@ -77,6 +81,7 @@ struct fe_gpu {
 	struct fe_memory memory;
 	struct fe_session session;
 	struct fe_display display; // FE_DIALECT_VMM
+	struct fe_window window;
 	struct fe_queue queues[WIRE_QUEUE_COUNT];
 	struct virtio_gpu_config config; // as read at the start
 	uint64_t offered; // virtio features that the back end offered
@@ -106,7 +111,7 @@ void fe_gpu_finish(struct fe_gpu *gpu);
  */
 int fe_gpu_start(struct fe_gpu *gpu, int socket);
 
-/* Features, protocol features, owner, slots, channel for the back end's requests, configuration. */
+/* Features, protocol features, owner, slots, the back end's requests, configuration, the window. */
 int fe_gpu_negotiate(struct fe_gpu *gpu, int socket);
 
 /* Makes rings and slots anew (a driver that starts), indices 0. Called by fe_gpu_start. */
@@ -141,7 +146,7 @@ int fe_gpu_cont(struct fe_gpu *gpu, const uint32_t bases[static WIRE_QUEUE_COUNT
 
 /*
  * The guest resets the device and its driver starts again: stop, RESET_DEVICE or status 0 if
- * negotiated, empty rings, run from index 0. Commands in flight are forgotten.
+ * negotiated, an empty window and rings, run from index 0. Commands in flight are forgotten.
  */
 int fe_gpu_reset(struct fe_gpu *gpu);
 

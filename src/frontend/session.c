@@ -362,11 +362,9 @@ int fe_session_gpu_set_socket(struct fe_session *session, int fd)
 	return fe_session_tell(session, VHOST_GPU_SET_SOCKET, NULL, 0, &fd, 1);
 }
 
-int fe_session_get_shmem_config(
-	struct fe_session *session, uint8_t config[static FE_SHMEM_CONFIG_SIZE])
+int fe_session_get_shmem_config(struct fe_session *session, struct vhost_shmem_config *config)
 {
-	return fe_session_ask(
-		session, VHOST_GET_SHMEM_CONFIG, NULL, 0, config, FE_SHMEM_CONFIG_SIZE);
+	return fe_session_ask(session, VHOST_GET_SHMEM_CONFIG, NULL, 0, config, sizeof(*config));
 }
 
 int fe_session_set_backend_req(struct fe_session *session)

@@ -20,7 +20,6 @@
 
 enum fe_session_limits {
 	FE_SESSION_TIMEOUT_MS = 5000,
-	FE_SHMEM_CONFIG_SIZE = 2056, // answer to GET_SHMEM_CONFIG
 };
 
 struct fe_session {
@@ -115,9 +114,8 @@ int fe_session_set_config(
 /* Hands over the display socket (borrowed: close it afterwards). */
 int fe_session_gpu_set_socket(struct fe_session *session, int fd);
 
-/* Fills all FE_SHMEM_CONFIG_SIZE bytes of the answer. */
-int fe_session_get_shmem_config(
-	struct fe_session *session, uint8_t config[static FE_SHMEM_CONFIG_SIZE]);
+/* The shared memory regions; see also window.h. */
+int fe_session_get_shmem_config(struct fe_session *session, struct vhost_shmem_config *config);
 
 /* Makes the channel for requests of the back end and hands its other end over. */
 int fe_session_set_backend_req(struct fe_session *session);

@@ -36,7 +36,7 @@ enum {
 	MEMORY_SIZE = 4 << 20,
 	REGION_SIZE = 64 << 10, // of the second region: a page wherever this runs
 	NO_ANSWER = -1,
-	PAYLOAD_MAX = FE_SHMEM_CONFIG_SIZE,
+	PAYLOAD_MAX = sizeof(struct vhost_shmem_config),
 	STREAM_MAX = 8192,
 	REPLY_ACK = 1u << VHOST_PROTOCOL_F_REPLY_ACK,
 	ALWAYS_ASK = VHOST_FLAG_VERSION | VHOST_FLAG_NEED_REPLY,
@@ -183,7 +183,7 @@ static const struct message messages[] = {
 	{ REQUEST(REM_MEM_REG), 40, 0, 1, NO_ANSWER }, // older front ends send one along
 	{ REQUEST(SET_STATUS), 8, 0, 0, NO_ANSWER },
 	{ REQUEST(GET_STATUS), 0, 0, 0, 8 },
-	{ REQUEST(GET_SHMEM_CONFIG), 0, 0, 0, FE_SHMEM_CONFIG_SIZE },
+	{ REQUEST(GET_SHMEM_CONFIG), 0, 0, 0, sizeof(struct vhost_shmem_config) },
 };
 
 #define MESSAGES (sizeof(messages) / sizeof(messages[0]))

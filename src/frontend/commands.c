@@ -164,8 +164,7 @@ int fe_gpu_assign_uuid(struct fe_gpu *gpu, uint32_t id, uint8_t uuid[static WIRE
 int fe_gpu_create_blob(struct fe_gpu *gpu, uint32_t id, uint32_t blob_mem, uint32_t blob_flags,
 	uint64_t size, const struct virtio_gpu_mem_entry *entries, uint32_t count)
 {
-	struct virtio_gpu_resource_create_blob command = {
-		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB,
+	const struct virtio_gpu_resource_create_blob blob = {
 		.resource_id = id,
 		.blob_mem = blob_mem,
 		.blob_flags = blob_flags,
@@ -173,7 +172,39 @@ int fe_gpu_create_blob(struct fe_gpu *gpu, uint32_t id, uint32_t blob_mem, uint3
 		.size = size,
 	};
 
-	return control_with_entries(gpu, &command, sizeof(command), entries, count);
+	return fe_gpu_create_context_blob(gpu, 0, &blob, entries);
+}
+
+int fe_gpu_create_context_blob(struct fe_gpu *gpu, uint32_t context,
+	const struct virtio_gpu_resource_create_blob *blob,
+	const struct virtio_gpu_mem_entry *entries)
+{
+	struct virtio_gpu_resource_create_blob command = *blob;
+
+	command.hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB;
+	command.hdr.ctx_id = context;
+	return control_with_entries(gpu, &command, sizeof(command), entries, blob->nr_entries);
+}
+
+int fe_gpu_map_blob(
+	struct fe_gpu *gpu, uint32_t id, uint64_t offset, struct virtio_gpu_resp_map_info *info)
+{
+	struct virtio_gpu_resource_map_blob command = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB,
+		.resource_id = id,
+		.offset = offset,
+	};
+
+	return fe_gpu_call(gpu, WIRE_CONTROL_QUEUE, &command, sizeof(command), info, sizeof(*info));
+}
+
+int fe_gpu_unmap_blob(struct fe_gpu *gpu, uint32_t id)
+{
+	struct virtio_gpu_resource_unmap_blob command = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, .resource_id = id
+	};
+
+	return control(gpu, &command, sizeof(command));
 }
 
 int fe_gpu_set_scanout_blob(struct fe_gpu *gpu, const struct virtio_gpu_set_scanout_blob *blob)

@@ -48,6 +48,29 @@ int fe_gpu_create_3d(struct fe_gpu *gpu, const struct virtio_gpu_resource_create
 	return control(gpu, &command, sizeof(command));
 }
 
+void fe_gpu_set_fence(struct virtio_gpu_ctrl_hdr *header, int ring, uint64_t fence_id)
+{
+	header->flags |= VIRTIO_GPU_FLAG_FENCE;
+	header->fence_id = fence_id;
+	if (ring != FE_NO_RING) {
+		header->flags |= VIRTIO_GPU_FLAG_INFO_RING_IDX;
+		header->ring_idx = (uint8_t)ring;
+	}
+}
+
+int fe_gpu_submit_3d(
+	struct fe_gpu *gpu, uint32_t context, struct fe_buffer stream, int ring, uint64_t fence_id)
+{
+	struct virtio_gpu_cmd_submit command = {
+		.hdr = { .type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = context },
+		.size = stream.len,
+	};
+
+	fe_gpu_set_fence(&command.hdr, ring, fence_id);
+	return fe_gpu_submit_with(gpu, WIRE_CONTROL_QUEUE, &command, sizeof(command), stream,
+		sizeof(struct virtio_gpu_ctrl_hdr));
+}
+
 int fe_gpu_get_capset(
 	struct fe_gpu *gpu, uint32_t id, uint32_t version, void *capset, uint32_t size)
 {

@@ -198,6 +198,13 @@ int fe_gpu_resource_flush(struct fe_gpu *gpu, uint32_t id, struct virtio_gpu_rec
 int fe_gpu_assign_uuid(struct fe_gpu *gpu, uint32_t id, uint8_t uuid[static WIRE_UUID_SIZE]);
 int fe_gpu_create_blob(struct fe_gpu *gpu, uint32_t id, uint32_t blob_mem, uint32_t blob_flags,
 	uint64_t size, const struct virtio_gpu_mem_entry *entries, uint32_t count);
+/* All but the header's type and the context is the caller's; blob->nr_entries of entries. */
+int fe_gpu_create_context_blob(struct fe_gpu *gpu, uint32_t context,
+	const struct virtio_gpu_resource_create_blob *blob,
+	const struct virtio_gpu_mem_entry *entries);
+int fe_gpu_map_blob(
+	struct fe_gpu *gpu, uint32_t id, uint64_t offset, struct virtio_gpu_resp_map_info *info);
+int fe_gpu_unmap_blob(struct fe_gpu *gpu, uint32_t id);
 int fe_gpu_set_scanout_blob(struct fe_gpu *gpu, const struct virtio_gpu_set_scanout_blob *blob);
 int fe_gpu_get_capset_info(
 	struct fe_gpu *gpu, uint32_t index, struct virtio_gpu_resp_capset_info *info);

@@ -188,11 +188,12 @@ int fe_gpu_negotiate(struct fe_gpu *gpu, int socket)
 	if (step(gpu, &error, "SET_OWNER")) {
 		error = fe_session_set_owner(session);
 	}
-	if (has_protocol(gpu, VHOST_PROTOCOL_F_CONFIG) && step(gpu, &error, "GET_CONFIG")) {
-		error = fe_session_get_config(session, 0, &gpu->config, sizeof(gpu->config));
-	}
 	if (wants_window(gpu) && step(gpu, &error, "GET_SHMEM_CONFIG")) {
 		error = fe_window_open(&gpu->window, &gpu->options.window, session, &gpu->memory);
+	}
+	/* As a driver that probes: what is offered may need the window. */
+	if (has_protocol(gpu, VHOST_PROTOCOL_F_CONFIG) && step(gpu, &error, "GET_CONFIG")) {
+		error = fe_session_get_config(session, 0, &gpu->config, sizeof(gpu->config));
 	}
 	return error;
 }

@@ -111,7 +111,7 @@ void fe_gpu_finish(struct fe_gpu *gpu);
  */
 int fe_gpu_start(struct fe_gpu *gpu, int socket);
 
-/* Features, protocol features, owner, slots, the back end's requests, configuration, the window. */
+/* Features, protocol features, owner, slots, the back end's requests, the window, configuration. */
 int fe_gpu_negotiate(struct fe_gpu *gpu, int socket);
 
 /* Makes rings and slots anew (a driver that starts), indices 0. Called by fe_gpu_start. */

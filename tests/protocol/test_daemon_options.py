@@ -77,7 +77,7 @@ class Refusals(daemonlib.DaemonTest):
 
     def test_render_node(self):
         node = "--render-node=/dev/dri/x"
-        self.assert_refused([f"--socket-path={self.socket_path}", node], node, "2D device")
+        self.assert_refused([f"--socket-path={self.socket_path}", node], node, "--capset=virgl")
         self.assertFalse(Path(self.socket_path).exists())
 
     def test_render_node_that_is_not_there(self):
@@ -90,8 +90,16 @@ class Refusals(daemonlib.DaemonTest):
         self.assertFalse(Path(self.socket_path).exists())
 
     def test_capset(self):
-        self.assert_refused([f"--socket-path={self.socket_path}", "--capset=venus"],
-                            "--capset=venus", "'venus' cannot be offered", status=1)
+        self.assert_refused([f"--socket-path={self.socket_path}", "--capset=drm"],
+                            "--capset=drm", "'drm' cannot be offered", status=1)
+
+    def test_render_server_that_is_not_there(self):
+        """Either the library is too old, or there is nothing to run: it is said before a VM comes."""
+        status, _, log = self.run_daemon(f"--socket-path={self.socket_path}", "--venus",
+                                         "--render-server=/nowhere/server")
+        self.assertEqual(status, 1)
+        self.assertRegex(log, "Vulkan cannot be offered|OpenGL nor Vulkan can be offered|no GL renderer")
+        self.assertFalse(Path(self.socket_path).exists())
 
     def test_display(self):
         self.assert_refused(["--display=headless,outputs=99"], "outputs=99", "1 to 16")

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "frontend/commands_3d.h"
+#include "support/daemon.h"
+
+/*
+ * The daemon with the real virglrenderer and its render server, and a front end of ours that is no Vulkan
+ * driver: blobs, the window, fences of rings, and render processes that die, hang, or are asked for nonsense.
+ * The Vulkan driver itself is used by other tests (test_programs.py, tests/vm/test_vulkan.py).
+ *
+ * VIRTIO_GPUD names a script that starts the daemon with Venus.
+ */
+
+enum {
+	OK = VIRTIO_GPU_RESP_OK_NODATA,
+	OK_MAP_INFO = VIRTIO_GPU_RESP_OK_MAP_INFO,
+	ERR_UNSPEC = VIRTIO_GPU_RESP_ERR_UNSPEC,
+	ERR_PARAMETER = VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+	ERR_CONTEXT = VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID,
+	CONTEXT = 1,
+	OTHER = 2,
+	BLOB = 10,
+	CACHED = 1, // VIRTIO_GPU_MAP_CACHE_CACHED
+	WIDTH = 16,
+	HEIGHT = 8,
+	ANSWER_MS = 30000, // of a process that the daemon ends after 10 s, on a busy machine
+	MANY = 300, // blobs
+};
+
+#define WINDOW_SIZE (UINT64_C(4) << 30)
+
+static uint64_t page;
+
+struct test {
+	struct daemon daemon;
+	struct fe_gpu *gpu; // of daemon
+};
+
+static const struct fe_gpu_options gpu_options = {
+	.dialect = FE_DIALECT_OWN,
+	.renderer = true,
+	.window = { .kind = FE_WINDOW_MAPPED },
+};
+
+static int setup_with(void **state, const struct fe_gpu_options *options)
+{
+	struct test *test = calloc(1, sizeof(*test));
+
+	assert_non_null(test);
+	page = (uint64_t)sysconf(_SC_PAGESIZE);
+	test->gpu = &test->daemon.gpu;
+	daemon_start(&test->daemon, NULL, options);
+	test->gpu->timeout_ms = ANSWER_MS;
+	assert_true(test->gpu->window.size == WINDOW_SIZE);
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
+	*state = test;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, &gpu_options);
+}
+
+/* A front end that lists its mappings as memory, as QEMU does. */
+static int setup_listing(void **state)
+{
+	struct fe_gpu_options options = gpu_options;
+
+	options.window.lists = true;
+	return setup_with(state, &options);
+}
+
+static int teardown(void **state)
+{
+	struct test *test = *state;
+
+	daemon_assert_alive(&test->daemon);
+	daemon_stop(&test->daemon);
+	free(test);
+	return 0;
+}
+
+/* Memory that the render process makes for it: blob 0. */
+static int create_memory(struct test *test, uint32_t context, uint32_t id, uint64_t size)
+{
+	const struct virtio_gpu_resource_create_blob blob = {
+		.resource_id = id,
+		.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
+		.blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE,
+		.size = size,
+	};
+
+	return fe_gpu_create_context_blob(test->gpu, context, &blob, NULL);
+}
+
+static int create_from(struct test *test, uint32_t id, uint64_t blob_id, uint64_t size)
+{
+	const struct virtio_gpu_resource_create_blob blob = {
+		.resource_id = id,
+		.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
+		.blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE,
+		.blob_id = blob_id,
+		.size = size,
+	};
+
+	return fe_gpu_create_context_blob(test->gpu, CONTEXT, &blob, NULL);
+}
+
+static uint8_t *map(struct test *test, uint32_t id, uint64_t offset, uint64_t len)
+{
+	struct virtio_gpu_resp_map_info info;
+	uint8_t *bytes;
+
+	assert_int_equal(fe_gpu_map_blob(test->gpu, id, offset, &info), OK_MAP_INFO);
+	assert_int_equal(info.map_info, CACHED);
+	bytes = fe_window_at(&test->gpu->window, offset, len);
+	assert_non_null(bytes);
+	return bytes;
+}
+
+/* A stream of nothing, with a fence of the ring. Returns the answer, or -errno. */
+static int fence(struct test *test, uint32_t context, int ring)
+{
+	struct virtio_gpu_cmd_submit command = {
+		.hdr = { .type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = context },
+	};
+
+	fe_gpu_set_fence(&command.hdr, ring, 1);
+	return fe_gpu_call(test->gpu, WIRE_CONTROL_QUEUE, &command, sizeof(command), NULL, 0);
+}
+
+/* The same, not waited for. */
+static void submit_fence(struct test *test, uint32_t context, int ring)
+{
+	const struct fe_buffer none = { 0 };
+	struct virtio_gpu_cmd_submit command = {
+		.hdr = { .type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = context },
+	};
+
+	(void)none;
+	fe_gpu_set_fence(&command.hdr, ring, 1);
+	assert_true(fe_gpu_submit(test->gpu, WIRE_CONTROL_QUEUE, &command, sizeof(command),
+			    sizeof(struct virtio_gpu_ctrl_hdr)) >= 0);
+	fe_gpu_flush(test->gpu, WIRE_CONTROL_QUEUE);
+}
+
+static uint32_t next_answer(struct test *test)
+{
+	struct fe_gpu_answer answer;
+
+	assert_int_equal(
+		fe_gpu_wait(test->gpu, WIRE_CONTROL_QUEUE, &answer, ANSWER_MS), 0);
+	return answer.type;
+}
+
+/* Processes that the process started, as proc(5) lists them: in the order of their start. */
+static size_t children(pid_t parent, pid_t *pids, size_t max)
+{
+	char path[64];
+	size_t count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	while (count < max && fscanf(file, "%d", &pids[count]) == 1) {
+		count++;
+	}
+	fclose(file);
+	return count;
+}
+
+static pid_t render_server(const struct test *test)
+{
+	pid_t pid;
+
+	assert_int_equal(children(test->daemon.backend.pid, &pid, 1), 1);
+	return pid;
+}
+
+/* The process of the context that was made last. */
+static pid_t last_process(const struct test *test)
+{
+	pid_t pids[16];
+	size_t count = children(render_server(test), pids, 16);
+
+	assert_true(count > 0);
+	return pids[count - 1];
+}
+
+static uint32_t open_files(const struct test *test)
+{
+	char path[64];
+	uint32_t count = 0;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)test->daemon.backend.pid);
+	folder = opendir(path);
+	assert_non_null(folder);
+	while (readdir(folder)) {
+		count++;
+	}
+	closedir(folder);
+	return count;
+}
+
+static void the_capset_is_filled_in(void **state)
+{
+	struct test *test = *state;
+	struct virtio_gpu_resp_capset_info info;
+	uint32_t words[40] = { 0 };
+
+	assert_int_equal(test->gpu->config.num_capsets, 1);
+	assert_int_equal(
+		fe_gpu_get_capset_info(test->gpu, 0, &info), VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+	assert_int_equal(info.capset_id, WIRE_CAPSET_VENUS);
+	assert_int_equal(fe_gpu_get_capset(test->gpu, WIRE_CAPSET_VENUS, 0, words, sizeof(words)),
+		VIRTIO_GPU_RESP_OK_CAPSET);
+	assert_true(words[0] > 0); // wire_format_version
+	assert_true(words[1] > 0); // vk_xml_version
+	/* Neither an index nor another id finds it. */
+	assert_int_equal(fe_gpu_get_capset_info(test->gpu, WIRE_CAPSET_VENUS, &info), ERR_PARAMETER);
+	assert_int_equal(
+		fe_gpu_get_capset(test->gpu, 0, 0, words, sizeof(words)), ERR_PARAMETER);
+}
+
+static void memory_is_shared(void **state)
+{
+	struct test *test = *state;
+	const uint64_t size = 3 * page;
+	uint8_t *bytes;
+
+	assert_int_equal(create_memory(test, CONTEXT, BLOB, size), OK);
+	bytes = map(test, BLOB, 4 * page, size);
+	for (uint64_t i = 0; i < size; i++) {
+		assert_int_equal(bytes[i], 0);
+		bytes[i] = (uint8_t)(i * 7);
+	}
+	assert_int_equal(fe_gpu_unmap_blob(test->gpu, BLOB), OK);
+	assert_null(fe_window_at(&test->gpu->window, 4 * page, size));
+	bytes = map(test, BLOB, 0, size);
+	for (uint64_t i = 0; i < size; i++) {
+		assert_int_equal(bytes[i], (uint8_t)(i * 7));
+	}
+	assert_int_equal(fe_gpu_unref(test->gpu, BLOB), OK);
+	assert_null(fe_window_at(&test->gpu->window, 0, size));
+}
+
+/* What lies in the memory is what the screen shows, without its alpha. */
+static void memory_is_shown(void **state)
+{
+	struct test *test = *state;
+	const struct virtio_gpu_set_scanout_blob show = {
+		.r = fe_rect(0, 0, WIDTH, HEIGHT),
+		.resource_id = BLOB,
+		.width = WIDTH,
+		.height = HEIGHT,
+		.format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+		.strides = { WIDTH * 4 },
+		.offsets = { 64 },
+	};
+	struct virtio_gpu_set_scanout_blob wrong = show;
+	uint8_t *bytes;
+
+	assert_int_equal(create_memory(test, CONTEXT, BLOB, page), OK);
+	bytes = map(test, BLOB, 0, page);
+	memset(bytes, 0x5a, page);
+	assert_int_equal(fe_gpu_set_scanout_blob(test->gpu, &show), OK);
+	assert_int_equal(
+		fe_gpu_resource_flush(test->gpu, BLOB, fe_rect(0, 0, WIDTH, HEIGHT)), OK);
+	wrong.offsets[0] = (uint32_t)page - WIDTH * HEIGHT * 4 + 1;
+	assert_int_equal(fe_gpu_set_scanout_blob(test->gpu, &wrong), ERR_PARAMETER);
+	/* It stays on the screen without its context and its number. */
+	assert_int_equal(fe_gpu_ctx_destroy(test->gpu, CONTEXT), OK);
+	assert_int_equal(
+		fe_gpu_resource_flush(test->gpu, BLOB, fe_rect(0, 0, WIDTH, HEIGHT)), OK);
+}
+
+/* Numbers that the context does not know, sizes that are none: errors, and the context goes on. */
+static void nonsense_is_refused(void **state)
+{
+	struct test *test = *state;
+	struct virtio_gpu_resp_map_info info;
+
+	assert_int_equal(create_memory(test, CONTEXT, BLOB, 0), ERR_PARAMETER);
+	assert_int_equal(create_memory(test, OTHER, BLOB, page), ERR_CONTEXT);
+	assert_int_equal(fe_gpu_map_blob(test->gpu, BLOB, 0, &info),
+		VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+	assert_int_equal(create_memory(test, CONTEXT, BLOB, 4 * page), OK);
+	assert_int_equal(fe_gpu_unmap_blob(test->gpu, BLOB), ERR_PARAMETER);
+	assert_int_equal(fe_gpu_map_blob(test->gpu, BLOB, page / 2, &info), ERR_PARAMETER);
+	assert_int_equal(
+		fe_gpu_map_blob(test->gpu, BLOB, WINDOW_SIZE - page, &info), ERR_PARAMETER);
+	map(test, BLOB, WINDOW_SIZE - 4 * page, 4 * page);
+	assert_int_equal(fe_gpu_map_blob(test->gpu, BLOB, 0, &info), ERR_PARAMETER);
+	assert_int_equal(create_memory(test, CONTEXT, BLOB + 1, 2 * page), OK);
+	assert_int_equal(
+		fe_gpu_map_blob(test->gpu, BLOB + 1, WINDOW_SIZE - 2 * page, &info), ERR_PARAMETER);
+	assert_int_equal(fe_gpu_unref(test->gpu, BLOB), OK);
+	map(test, BLOB + 1, WINDOW_SIZE - 2 * page, 2 * page);
+	assert_int_equal(fence(test, CONTEXT, 0), OK);
+}
+
+/* A number that names no memory ends the render process, in virglrenderer 1.3; others do not notice. */
+static void an_unknown_number_costs_at_most_its_context(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+	assert_int_equal(create_from(test, BLOB, 12345, page), ERR_PARAMETER);
+	assert_int_equal(create_memory(test, OTHER, BLOB, page), OK);
+	assert_int_equal(fence(test, OTHER, 0), OK);
+	assert_int_equal(fe_gpu_ctx_destroy(test->gpu, CONTEXT), OK);
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
+	assert_int_equal(create_memory(test, CONTEXT, BLOB + 1, page), OK);
+}
+
+static void rings_of_a_context_have_fences(void **state)
+{
+	struct test *test = *state;
+
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(fence(test, CONTEXT, 0), OK);
+	}
+	assert_int_equal(fence(test, CONTEXT, FE_NO_RING), OK);
+	/* The library has 64. */
+	assert_int_equal(fence(test, CONTEXT, 64), ERR_UNSPEC);
+	assert_int_equal(fence(test, CONTEXT, 0), OK);
+}
+
+/* No Vulkan queue is bound to it. virglrenderer ends the process, and the fence ends all the same. */
+static void a_fence_of_no_queue_ends(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+	assert_int_equal(fence(test, CONTEXT, 5), ERR_UNSPEC);
+	assert_int_equal(fence(test, OTHER, 0), OK);
+	assert_int_equal(fence(test, CONTEXT, 0), ERR_UNSPEC);
+}
+
+static void a_killed_process_costs_its_context(void **state)
+{
+	struct test *test = *state;
+	pid_t victim;
+
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+	assert_int_equal(create_memory(test, OTHER, BLOB, page), OK);
+	map(test, BLOB, 0, page)[0] = 42;
+	victim = last_process(test);
+	/* Stopped, it leaves a fence pending. */
+	assert_int_equal(kill(victim, SIGSTOP), 0);
+	submit_fence(test, OTHER, 0);
+	assert_int_equal(kill(victim, SIGKILL), 0);
+	assert_int_equal(next_answer(test), ERR_UNSPEC);
+	assert_int_equal(fence(test, OTHER, 0), ERR_UNSPEC);
+	assert_int_equal(create_memory(test, OTHER, BLOB + 1, page), ERR_UNSPEC);
+	/* What was mapped stays, and the other context goes on. */
+	assert_int_equal(*(uint8_t *)fe_window_at(&test->gpu->window, 0, page), 42);
+	assert_int_equal(fence(test, CONTEXT, 0), OK);
+	assert_int_equal(create_memory(test, CONTEXT, BLOB + 1, page), OK);
+	assert_int_equal(fe_gpu_unref(test->gpu, BLOB), OK);
+	assert_int_equal(fe_gpu_ctx_destroy(test->gpu, OTHER), OK);
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+	assert_int_equal(fence(test, OTHER, 0), OK);
+}
+
+/* The library would wait for ever, and the VM with it. */
+static void a_process_that_hangs_is_ended(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+	assert_int_equal(kill(last_process(test), SIGSTOP), 0);
+	assert_int_equal(create_memory(test, OTHER, BLOB, page), ERR_PARAMETER);
+	assert_int_equal(fence(test, OTHER, 0), ERR_UNSPEC);
+	assert_int_equal(fence(test, CONTEXT, 0), OK);
+}
+
+static void a_destroyed_context_ends_its_fences(void **state)
+{
+	struct test *test = *state;
+	const struct virtio_gpu_ctx_destroy destroy = {
+		.hdr = { .type = VIRTIO_GPU_CMD_CTX_DESTROY, .ctx_id = OTHER },
+	};
+	pid_t process;
+
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+	process = last_process(test);
+	assert_int_equal(kill(process, SIGSTOP), 0);
+	submit_fence(test, OTHER, 0);
+	submit_fence(test, OTHER, 0);
+	assert_true(fe_gpu_submit(test->gpu, WIRE_CONTROL_QUEUE, &destroy, sizeof(destroy),
+			    sizeof(struct virtio_gpu_ctrl_hdr)) >= 0);
+	fe_gpu_flush(test->gpu, WIRE_CONTROL_QUEUE);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(next_answer(test), OK);
+	}
+	kill(process, SIGKILL);
+	assert_int_equal(fence(test, CONTEXT, 0), OK);
+}
+
+/* New contexts are refused; what there is goes on; the next VM has a new one. */
+static void a_killed_server_is_replaced_for_the_next_vm(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(create_memory(test, CONTEXT, BLOB, page), OK);
+	assert_int_equal(kill(render_server(test), SIGKILL), 0);
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), ERR_UNSPEC);
+	map(test, BLOB, 0, page);
+	daemon_reconnect(&test->daemon, &gpu_options);
+	assert_int_equal(fe_gpu_start(test->gpu, daemon_take_socket(&test->daemon)), 0);
+	test->gpu->timeout_ms = ANSWER_MS;
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
+	assert_int_equal(create_memory(test, CONTEXT, BLOB, page), OK);
+	assert_int_equal(fence(test, CONTEXT, 0), OK);
+}
+
+static void a_reset_leaves_nothing_behind(void **state)
+{
+	struct test *test = *state;
+	uint32_t before;
+	pid_t pids[16];
+
+	assert_int_equal(fe_gpu_ctx_destroy(test->gpu, CONTEXT), OK);
+	before = open_files(test);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
+		for (uint32_t i = 0; i < 20; i++) {
+			assert_int_equal(create_memory(test, CONTEXT, BLOB + i, page), OK);
+			map(test, BLOB + i, i * page, page);
+		}
+		assert_int_equal(fe_gpu_reset(test->gpu), 0);
+	}
+	daemon_assert_alive(&test->daemon);
+	assert_int_equal(open_files(test), before);
+	/* Its processes end; the server reaps them in its own time. */
+	for (int i = 0; i < 500 && children(render_server(test), pids, 16) > 0; i++) {
+		usleep(10000);
+	}
+	assert_int_equal(children(render_server(test), pids, 16), 0);
+}
+
+/* QEMU aborts at the 512th: it never gets there. */
+static void mappings_are_bounded(void **state)
+{
+	struct test *test = *state;
+	struct virtio_gpu_resp_map_info info;
+	uint32_t mapped = 0;
+
+	for (uint32_t i = 0; i < 512; i++) {
+		int answer;
+
+		assert_int_equal(create_memory(test, CONTEXT, BLOB + i, page), OK);
+		answer = fe_gpu_map_blob(test->gpu, BLOB + i, i * page, &info);
+		if (answer != OK_MAP_INFO) {
+			assert_int_equal(answer, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+			break;
+		}
+		mapped++;
+	}
+	assert_in_range(mapped, 400, 480);
+	assert_int_equal(fe_gpu_unmap_blob(test->gpu, BLOB), OK);
+	assert_int_equal(fe_gpu_map_blob(test->gpu, BLOB + mapped, 0, &info), OK_MAP_INFO);
+}
+
+static void many_blobs_come_and_go(void **state)
+{
+	struct test *test = *state;
+	uint32_t before = open_files(test);
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		assert_int_equal(create_memory(test, CONTEXT, BLOB, page * (i % 5 + 1)), OK);
+		map(test, BLOB, i * page, page)[0] = 1;
+		assert_int_equal(fe_gpu_unref(test->gpu, BLOB), OK);
+	}
+	assert_int_equal(open_files(test), before);
+}
+
+#define TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define LISTING(name) { #name " (listing)", name, setup_listing, teardown, NULL }
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_capset_is_filled_in),
+		TEST(memory_is_shared),
+		LISTING(memory_is_shared),
+		TEST(memory_is_shown),
+		TEST(nonsense_is_refused),
+		LISTING(nonsense_is_refused),
+		TEST(an_unknown_number_costs_at_most_its_context),
+		TEST(rings_of_a_context_have_fences),
+		TEST(a_fence_of_no_queue_ends),
+		TEST(a_killed_process_costs_its_context),
+		TEST(a_process_that_hangs_is_ended),
+		TEST(a_destroyed_context_ends_its_fences),
+		TEST(a_killed_server_is_replaced_for_the_next_vm),
+		TEST(a_reset_leaves_nothing_behind),
+		LISTING(a_reset_leaves_nothing_behind),
+		LISTING(mappings_are_bounded),
+		TEST(many_blobs_come_and_go),
+		LISTING(many_blobs_come_and_go),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

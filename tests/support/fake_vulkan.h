@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SUPPORT_FAKE_VULKAN_H
+#define SUPPORT_FAKE_VULKAN_H
+
+/*
+ * A Vulkan driver that does nothing and keeps what it was asked: one GPU, with the memory types of a vendor's
+ * card that has no DRM node. The loader loads it like any other; a test that loads it too, by the same path,
+ * gets at its state.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <vulkan/vulkan.h>
+
+/* Its memory types. */
+enum {
+	FAKE_LOCAL, // the GPU's own
+	FAKE_COHERENT, // the host's
+	FAKE_CACHED, // the host's
+	FAKE_BAR, // the GPU's own, mappable: no memory of the process can be imported as such
+	FAKE_TYPES,
+};
+
+struct fake_vulkan {
+	/* To be set before an instance is made. */
+	bool has_host_extension;
+	bool exports_dmabufs;
+	VkDeviceSize alignment;
+	uint32_t importable_types; // bits
+	VkResult allocation_result;
+
+	/* What was asked of it last. */
+	uint32_t devices; // that are there now
+	uint32_t allocations; // that are there now
+	uint32_t extension_count;
+	char extensions[16][VK_MAX_EXTENSION_NAME_SIZE];
+	VkMemoryAllocateInfo allocation; // pNext says nothing
+	const void *host_pointer; // NULL: nothing was imported
+	bool is_dedicated, has_flags, has_export, has_import_fd;
+	VkExternalMemoryHandleTypeFlags buffer_types, image_types;
+};
+
+/* The name by which a test finds it. */
+#define FAKE_VULKAN_STATE "fake_vulkan_state"
+
+#endif

@@ -8,10 +8,10 @@
 #	tools/setup.sh [-y] GROUP...           install what is missing (as root or with sudo)
 #	tools/setup.sh --no-install GROUP...   print the command and stop, status 3 if it is needed
 #
-# Groups: build (the programs), gl (OpenGL in them), check (what ./check needs beyond that), gltest (GL
-# programs and piglit, 40 MB to fetch and 2 GB on the disk), vm (guests: ./demo and tests/vm), arm64 (the
-# cross build and its tests), libvirt (its test). APT's sources are never changed; package names are those
-# of Debian 12 and 13.
+# Groups: build (the programs), gl (OpenGL in them), vulkan (the Vulkan layer), check (what ./check needs
+# beyond that), gltest (GL programs and piglit, 40 MB to fetch and 2 GB on the disk), vm (guests: ./demo and
+# tests/vm), arm64 (the cross build and its tests), libvirt (its test). APT's sources are never changed;
+# package names are those of Debian 12 and 13.
 set -eu
 
 packages() {
@@ -29,6 +29,10 @@ packages() {
 		echo libvirglrenderer-dev libegl-dev libgles-dev libvirglrenderer1 libegl1 libgl1 \
 			libgl1-mesa-dri
 		;;
+	vulkan)
+		# The headers, the loader, and Mesa's drivers, of which one draws in software.
+		echo libvulkan-dev libvulkan1 mesa-vulkan-drivers
+		;;
 	gltest)
 		# virgl-server: the server that piglit's results are compared with.
 		echo piglit virgl-server mesa-utils glmark2-x11 glmark2-es2-x11 xvfb util-linux \
@@ -44,7 +48,7 @@ packages() {
 		echo python3 e2fsprogs tar debian-archive-keyring ca-certificates
 		;;
 	*)
-		echo "tools/setup.sh: no group is named '$1' (build, gl, check, gltest, vm, arm64, libvirt)" >&2
+		echo "tools/setup.sh: no group is named '$1' (build, gl, vulkan, check, gltest, vm, arm64, libvirt)" >&2
 		exit 2
 		;;
 	esac

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <vulkan/vk_icd.h>
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -80,6 +82,9 @@ static VkResult enumerate_instance_extensions(
 static VkResult enumerate_gpus(VkInstance instance, uint32_t *count, VkPhysicalDevice *gpus)
 {
 	(void)instance;
+	if (fake_vulkan_state.crashes) {
+		abort();
+	}
 	if (gpus && *count > 0) {
 		gpus[0] = (VkPhysicalDevice)&gpu;
 	}
@@ -91,10 +96,10 @@ static VkResult enumerate_extensions(VkPhysicalDevice handle, const char *layer,
 	VkExtensionProperties *properties)
 {
 	const char *names[] = { VK_KHR_SWAPCHAIN_EXTENSION_NAME,
-		VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+		VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME,
 		VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME,
 		VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME };
-	const bool is_there[] = { true, true, fake_vulkan_state.has_host_extension,
+	const bool is_there[] = { true, true, true, fake_vulkan_state.has_host_extension,
 		fake_vulkan_state.exports_dmabufs };
 	uint32_t found = 0;
 
@@ -119,7 +124,7 @@ static void get_properties(VkPhysicalDevice handle, VkPhysicalDeviceProperties *
 {
 	(void)handle;
 	*properties = (VkPhysicalDeviceProperties){
-		.apiVersion = VK_API_VERSION_1_3,
+		.apiVersion = fake_vulkan_state.version,
 		.vendorID = 0x1af4,
 		.deviceID = 0x1050,
 		.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
@@ -131,10 +136,29 @@ static void get_properties2(VkPhysicalDevice handle, VkPhysicalDeviceProperties2
 {
 	VkPhysicalDeviceExternalMemoryHostPropertiesEXT *host = find_out(
 		properties, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT);
+	VkPhysicalDevicePCIBusInfoPropertiesEXT *pci = find_out(
+		properties, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT);
+	VkPhysicalDeviceIDProperties *id = find_out(
+		properties, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES);
+	VkPhysicalDeviceDriverProperties *driver = find_out(
+		properties, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES);
 
 	get_properties(handle, &properties->properties);
 	if (host) {
 		host->minImportedHostPointerAlignment = fake_vulkan_state.alignment;
+	}
+	if (pci) {
+		pci->pciDomain = 1;
+		pci->pciBus = 0x2a;
+		pci->pciDevice = 3;
+		pci->pciFunction = 1;
+	}
+	if (id) {
+		memset(id->deviceUUID, 0xab, VK_UUID_SIZE);
+	}
+	if (driver) {
+		strcpy(driver->driverName, "fake");
+		strcpy(driver->driverInfo, "1.2");
 	}
 }
 
@@ -395,13 +419,13 @@ static VkResult get_host_pointer_properties(VkDevice device,
 	return VK_SUCCESS;
 }
 
-/* The driver's own, which no memory of it backs: a test sees by the number whom it reached. */
+/* The driver's own: a test sees by the number whom it reached. */
 static VkResult get_memory_fd(VkDevice device, const VkMemoryGetFdInfoKHR *info, int *fd)
 {
 	(void)device;
 	(void)info;
-	*fd = -7;
-	return VK_SUCCESS;
+	*fd = fake_vulkan_state.makes_dmabufs ? memfd_create("fake", MFD_CLOEXEC) : -7;
+	return *fd == -7 || ftruncate(*fd, 4096) == 0 ? VK_SUCCESS : VK_ERROR_TOO_MANY_OBJECTS;
 }
 
 /* What the loader wants of any driver, and no test calls. */

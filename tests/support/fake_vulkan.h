@@ -24,7 +24,10 @@ enum {
 struct fake_vulkan {
 	/* To be set before an instance is made. */
 	bool has_host_extension;
-	bool exports_dmabufs;
+	bool exports_dmabufs; // it says so
+	bool makes_dmabufs; // and does it, if memory files will do
+	bool crashes; // when it is asked for its GPUs
+	uint32_t version; // Vulkan's
 	VkDeviceSize alignment;
 	uint32_t importable_types; // bits
 	VkResult allocation_result;

@@ -8,9 +8,6 @@
 #include "base/child.h"
 #include "render/virgl/node.h"
 
-/* A driver that compiles, or wakes a GPU, takes seconds; this is for one that never answers. */
-#define DRIVER_SECONDS 30
-
 /* What a child is asked for with the list, and leaves. */
 struct found {
 	struct gpu_list list;
@@ -24,10 +21,10 @@ static void ask_list(void *result, void *data)
 	egl_list(data, &found->list, found->error);
 }
 
-static void explain(char *error, size_t size, int result, int killer)
+void probe_explain(char *error, size_t size, int result, int killer)
 {
 	if (result == -ETIMEDOUT) {
-		snprintf(error, size, "the driver did not answer within %d s", DRIVER_SECONDS);
+		snprintf(error, size, "the driver did not answer within %d s", PROBE_SECONDS);
 	} else if (killer) {
 		snprintf(error, size, "the driver crashed (%s)", strsignal(killer));
 	} else if (result == -EPIPE) {
@@ -47,9 +44,9 @@ static int find_devices(const struct vendor_choice *choice, struct gpu_list *lis
 		return -ENOMEM;
 	}
 	result = child_run(
-		ask_list, (void *)choice, found, sizeof(*found), DRIVER_SECONDS * 1000, &killer);
+		ask_list, (void *)choice, found, sizeof(*found), PROBE_SECONDS * 1000, &killer);
 	if (result < 0) {
-		explain(error, EGL_ERROR_SIZE, result, killer);
+		probe_explain(error, EGL_ERROR_SIZE, result, killer);
 	} else if (found->error[0]) {
 		result = -ENODEV;
 		snprintf(error, EGL_ERROR_SIZE, "%s", found->error);
@@ -105,9 +102,9 @@ static void open_in_child(const struct vendor_choice *choice, struct gpu *gpu)
 	int killer, result;
 
 	result = child_run(
-		ask_gpu, (void *)choice, gpu, sizeof(*gpu), DRIVER_SECONDS * 1000, &killer);
+		ask_gpu, (void *)choice, gpu, sizeof(*gpu), PROBE_SECONDS * 1000, &killer);
 	if (result < 0) {
-		explain(gpu->error, sizeof(gpu->error), result, killer);
+		probe_explain(gpu->error, sizeof(gpu->error), result, killer);
 	}
 }
 

@@ -10,6 +10,12 @@
  * hangs is a line of the list and not the end of the daemon; for a process with one thread.
  */
 
+/* A driver that compiles, or wakes a GPU, takes seconds; this is for one that never answers. */
+#define PROBE_SECONDS 30
+
+/* Writes why child_run() failed, with a driver in the child. */
+void probe_explain(char *error, size_t size, int result, int killer);
+
 /*
  * Fills in what is known before a GPU is opened. Returns 0 or -errno, and error says what was wrong.
  */

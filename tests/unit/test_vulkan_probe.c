@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* What is said of Vulkan GPUs, of a driver with all the faults that one may have. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "render/virgl/vulkan.h"
+#include "support/fake_vulkan.h"
+
+#define BIT(type) (1u << (type))
+
+static struct fake_vulkan *fake;
+static const char *manifest;
+static char error[VULKAN_ERROR_SIZE];
+
+static int set_up(void **data)
+{
+	(void)data;
+	*fake = (struct fake_vulkan){
+		.version = VK_API_VERSION_1_3,
+		.has_host_extension = true,
+		.alignment = 65536,
+		.importable_types = BIT(FAKE_COHERENT) | BIT(FAKE_CACHED),
+	};
+	return 0;
+}
+
+/* The child is a copy of this process, with the driver's state in it. */
+static struct vulkan_gpu probe(void)
+{
+	struct vulkan_list list;
+
+	assert_int_equal(vulkan_probe(manifest, &list, error), 0);
+	assert_int_equal(list.count, 1);
+	return list.gpus[0];
+}
+
+static void test_identity(void **data)
+{
+	struct vulkan_gpu gpu = probe();
+
+	(void)data;
+	assert_string_equal(gpu.name, "fake GPU");
+	assert_string_equal(gpu.driver, "fake 1.2");
+	assert_string_equal(gpu.pci, "0001:2a:03.1");
+	assert_string_equal(gpu.uuid, "abababab-abab-abab-abab-abababababab");
+	assert_int_equal(gpu.vendor_id, 0x1af4);
+	assert_int_equal(gpu.device_id, 0x1050);
+	assert_int_equal(gpu.version, VK_API_VERSION_1_3);
+	assert_false(gpu.software);
+}
+
+static void test_layer_is_needed(void **data)
+{
+	struct vulkan_gpu gpu = probe();
+
+	(void)data;
+	assert_true(gpu.has_fd && gpu.has_host);
+	assert_false(gpu.has_dma_buf || gpu.claims_dma_buf);
+	assert_int_equal(gpu.memory, VULKAN_MEMORY_LAYER);
+	assert_string_equal(gpu.reason, "the driver hands out no dma-bufs");
+}
+
+static void test_driver_does_it_alone(void **data)
+{
+	struct vulkan_gpu gpu;
+
+	(void)data;
+	fake->exports_dmabufs = true;
+	fake->makes_dmabufs = true;
+	gpu = probe();
+	assert_int_equal(gpu.memory, VULKAN_MEMORY_DRIVER);
+	assert_string_equal(gpu.reason, "");
+}
+
+/* It says that it does, and gives what cannot be mapped. */
+static void test_empty_claim(void **data)
+{
+	struct vulkan_gpu gpu;
+
+	(void)data;
+	fake->exports_dmabufs = true;
+	gpu = probe();
+	assert_true(gpu.claims_dma_buf);
+	assert_int_equal(gpu.memory, VULKAN_MEMORY_LAYER);
+	assert_string_equal(gpu.reason, "memory type 1 gives no dma-buf that can be mapped");
+}
+
+static void test_no_host_memory(void **data)
+{
+	struct vulkan_gpu gpu;
+
+	(void)data;
+	fake->has_host_extension = false;
+	gpu = probe();
+	assert_int_equal(gpu.memory, VULKAN_MEMORY_NONE);
+	assert_non_null(strstr(gpu.reason, "no VK_EXT_external_memory_host"));
+}
+
+static void test_refused_memory_file(void **data)
+{
+	struct vulkan_gpu gpu;
+
+	(void)data;
+	fake->importable_types = BIT(FAKE_LOCAL);
+	gpu = probe();
+	assert_int_equal(gpu.memory, VULKAN_MEMORY_NONE);
+	assert_non_null(
+		strstr(gpu.reason, "vkGetMemoryHostPointerPropertiesEXT: 0, types 0x1 of 0xe"));
+}
+
+static void test_failing_import(void **data)
+{
+	struct vulkan_gpu gpu;
+
+	(void)data;
+	fake->allocation_result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+	gpu = probe();
+	assert_int_equal(gpu.memory, VULKAN_MEMORY_NONE);
+	assert_non_null(strstr(gpu.reason, "vkAllocateMemory: -2"));
+}
+
+static void test_old_driver(void **data)
+{
+	struct vulkan_gpu gpu;
+
+	(void)data;
+	fake->version = VK_API_VERSION_1_0;
+	gpu = probe();
+	assert_int_equal(gpu.memory, VULKAN_MEMORY_NONE);
+	assert_string_equal(gpu.reason, "its driver is older than Vulkan 1.1");
+}
+
+static void test_crashing_driver(void **data)
+{
+	struct vulkan_list list;
+
+	(void)data;
+	fake->crashes = true;
+	assert_int_equal(vulkan_probe(manifest, &list, error), -EPIPE);
+	assert_string_equal(error, "the driver crashed (Aborted)");
+	assert_int_equal(list.count, 0);
+}
+
+static void test_missing_manifest(void **data)
+{
+	struct vulkan_list list;
+
+	(void)data;
+	assert_int_equal(vulkan_probe("/nonexistent.json", &list, error), -ENOENT);
+	assert_string_equal(
+		error, "no driver's manifest /nonexistent.json: No such file or directory");
+}
+
+/* The loader passes over what it cannot load. */
+static void test_no_driver(void **data)
+{
+	struct vulkan_list list = { .count = 1 };
+
+	(void)data;
+	assert_int_equal(vulkan_probe("/dev/null", &list, error), 0);
+	assert_int_equal(list.count, 0);
+}
+
+static void test_plan(void **data)
+{
+	struct vulkan_list list = { .count = 1 };
+	struct vulkan_plan plan = vulkan_plan(&list);
+
+	(void)data;
+	assert_false(plan.possible || plan.layer || plan.overrule);
+	list.gpus[0].memory = VULKAN_MEMORY_DRIVER;
+	list.gpus[0].claims_dma_buf = true;
+	plan = vulkan_plan(&list);
+	assert_true(plan.possible);
+	assert_false(plan.layer || plan.overrule);
+	list.gpus[list.count++].memory = VULKAN_MEMORY_LAYER;
+	plan = vulkan_plan(&list);
+	assert_true(plan.possible && plan.layer);
+	assert_false(plan.overrule);
+	list.gpus[1].claims_dma_buf = true;
+	assert_true(vulkan_plan(&list).overrule);
+}
+
+static void test_text(void **data)
+{
+	struct vulkan_list list = { .count = 3 };
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	(void)data;
+	list.gpus[0] = probe();
+	list.gpus[1] = (struct vulkan_gpu){ .name = "lava",
+		.driver = "llvmpipe Mesa",
+		.software = true,
+		.version = VK_API_VERSION_1_1,
+		.memory = VULKAN_MEMORY_DRIVER };
+	list.gpus[2] = (struct vulkan_gpu){
+		.name = "old", .version = VK_API_VERSION_1_0, .reason = "it is old"
+	};
+	vulkan_list_print(&list, file);
+	fclose(file);
+	assert_string_equal(text,
+		"Vulkan GPU 0: fake GPU, fake 1.2, Vulkan 1.3.0, hardware, PCI 0001:2a:03.1, "
+		"UUID abababab-abab-abab-abab-abababababab: Venus needs the memory layer "
+		"(the driver hands out no dma-bufs)\n"
+		"Vulkan GPU 1: lava, llvmpipe Mesa, Vulkan 1.1.0, software: Venus works\n"
+		"Vulkan GPU 2: old, Vulkan 1.0.0, hardware: Venus cannot work: it is old\n");
+	free(text);
+}
+
+/* Nothing of the fake: what the machine has. */
+static void test_this_machine(void **data)
+{
+	struct vulkan_list list;
+	char text[VULKAN_TEXT_SIZE];
+
+	(void)data;
+	unsetenv("VK_DRIVER_FILES");
+	assert_int_equal(vulkan_probe(NULL, &list, error), 0);
+	setenv("VK_DRIVER_FILES", manifest, 1);
+	for (uint32_t i = 0; i < list.count; i++) {
+		vulkan_describe(&list.gpus[i], text);
+		print_message("%s\n", text);
+		assert_true(list.gpus[i].name[0] != '\0');
+		assert_int_equal(list.gpus[i].memory == VULKAN_MEMORY_DRIVER,
+			list.gpus[i].reason[0] == '\0');
+		/* Lavapipe is Mesa's; it imports what it is given. */
+		if (strncmp(list.gpus[i].name, "llvmpipe", 8) == 0) {
+			assert_true(list.gpus[i].software);
+			assert_int_not_equal(list.gpus[i].memory, VULKAN_MEMORY_NONE);
+		}
+	}
+}
+
+static int load_fake(void **data)
+{
+	void *library = dlopen(getenv("FAKE_VULKAN"), RTLD_NOW);
+
+	(void)data;
+	manifest = getenv("VK_DRIVER_FILES");
+	fake = library ? dlsym(library, FAKE_VULKAN_STATE) : NULL;
+	return fake && manifest ? 0 : -1;
+}
+
+#define TEST(function) cmocka_unit_test_setup(function, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_identity),
+		TEST(test_layer_is_needed),
+		TEST(test_driver_does_it_alone),
+		TEST(test_empty_claim),
+		TEST(test_no_host_memory),
+		TEST(test_refused_memory_file),
+		TEST(test_failing_import),
+		TEST(test_old_driver),
+		TEST(test_crashing_driver),
+		TEST(test_missing_manifest),
+		TEST(test_no_driver),
+		TEST(test_plan),
+		TEST(test_text),
+		TEST(test_this_machine),
+	};
+
+	return cmocka_run_group_tests(tests, load_fake, NULL);
+}

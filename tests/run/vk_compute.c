@@ -17,9 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vulkan/vulkan.h>
 
 #include "vk_compute_spirv.h"
+#include "vk_device.h"
 
 enum {
 	GROUP = 64, // invocations of a work group, as in vk_compute.comp
@@ -27,41 +27,13 @@ enum {
 	HEIGHT = 32,
 };
 
-/* Long for a software renderer; a lost device needs forever. */
-#define FENCE_TIMEOUT_NS 60000000000ull
-
-struct buffer {
-	VkBuffer handle;
-	VkDeviceMemory memory;
-	uint32_t *words; // NULL: not mapped
-};
-
-static VkPhysicalDevice gpu;
-static VkPhysicalDeviceMemoryProperties heaps;
-static VkDevice device;
-static VkQueue queue;
-static VkCommandBuffer commands;
-static VkFence fence;
+static struct vk_device device;
 static VkDescriptorSetLayout set_layout;
 static VkDescriptorSet set;
 static VkPipelineLayout pipeline_layout;
 static VkPipeline pipeline;
 static uint32_t word_count = 1 << 16;
 static uint32_t rounds = 3;
-
-static _Noreturn void fail(const char *what)
-{
-	fprintf(stderr, "vk_compute: %s\n", what);
-	exit(2);
-}
-
-static void check(VkResult result, const char *call)
-{
-	if (result != VK_SUCCESS) {
-		fprintf(stderr, "vk_compute: %s failed (%d)\n", call, result);
-		exit(2);
-	}
-}
 
 static void check_word(const char *what, uint32_t index, uint32_t seen, uint32_t expected)
 {
@@ -70,116 +42,6 @@ static void check_word(const char *what, uint32_t index, uint32_t seen, uint32_t
 			expected);
 		exit(1);
 	}
-}
-
-static bool is_named(uint32_t number, const char *name, const char *wanted)
-{
-	char *end;
-	unsigned long parsed = strtoul(wanted, &end, 10);
-
-	return *wanted && *end == '\0' ? parsed == number : strstr(name, wanted) != NULL;
-}
-
-static void choose_gpu(VkInstance instance, const char *wanted)
-{
-	VkPhysicalDevice gpus[16];
-	uint32_t count = 16;
-	VkResult result = vkEnumeratePhysicalDevices(instance, &count, gpus);
-
-	if (result != VK_INCOMPLETE) {
-		check(result, "vkEnumeratePhysicalDevices");
-	}
-	for (uint32_t i = 0; i < count && !gpu; i++) {
-		VkPhysicalDeviceProperties properties;
-
-		vkGetPhysicalDeviceProperties(gpus[i], &properties);
-		if (!wanted || is_named(i, properties.deviceName, wanted)) {
-			gpu = gpus[i];
-			printf("device: %s\n", properties.deviceName);
-			printf("api: %u.%u.%u\n", VK_VERSION_MAJOR(properties.apiVersion),
-				VK_VERSION_MINOR(properties.apiVersion),
-				VK_VERSION_PATCH(properties.apiVersion));
-		}
-	}
-	if (!gpu) {
-		fail(count ? "no device has that name or number" : "no Vulkan device");
-	}
-}
-
-static void print_driver(void)
-{
-	VkPhysicalDeviceDriverProperties driver = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES
-	};
-	VkPhysicalDeviceProperties2 properties = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &driver
-	};
-
-	vkGetPhysicalDeviceProperties2(gpu, &properties);
-	printf("driver: %s %s\n", driver.driverName, driver.driverInfo);
-}
-
-static uint32_t find_family(void)
-{
-	VkQueueFamilyProperties families[16];
-	uint32_t count = 16;
-
-	vkGetPhysicalDeviceQueueFamilyProperties(gpu, &count, families);
-	for (uint32_t i = 0; i < count; i++) {
-		if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT &&
-			families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) {
-			return i;
-		}
-	}
-	fail("no queue both draws and computes");
-}
-
-static void open_device(const char *wanted)
-{
-	const float priority = 1;
-	VkApplicationInfo application = {
-		.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
-		.pApplicationName = "vk_compute",
-		.apiVersion = VK_API_VERSION_1_1,
-	};
-	VkInstanceCreateInfo instance_info = { .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-		.pApplicationInfo = &application };
-	VkDeviceQueueCreateInfo queue_info = {
-		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-		.queueCount = 1,
-		.pQueuePriorities = &priority,
-	};
-	VkDeviceCreateInfo device_info = {
-		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-		.queueCreateInfoCount = 1,
-		.pQueueCreateInfos = &queue_info,
-	};
-	VkInstance instance;
-
-	check(vkCreateInstance(&instance_info, NULL, &instance), "vkCreateInstance");
-	choose_gpu(instance, wanted);
-	print_driver();
-	vkGetPhysicalDeviceMemoryProperties(gpu, &heaps);
-	queue_info.queueFamilyIndex = find_family();
-	check(vkCreateDevice(gpu, &device_info, NULL, &device), "vkCreateDevice");
-	vkGetDeviceQueue(device, queue_info.queueFamilyIndex, 0, &queue);
-	VkCommandPoolCreateInfo pool_info = {
-		.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-		.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
-		.queueFamilyIndex = queue_info.queueFamilyIndex,
-	};
-	VkCommandBufferAllocateInfo commands_info = {
-		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-		.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-		.commandBufferCount = 1,
-	};
-	VkFenceCreateInfo fence_info = { .sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO };
-
-	check(vkCreateCommandPool(device, &pool_info, NULL, &commands_info.commandPool),
-		"vkCreateCommandPool");
-	check(vkAllocateCommandBuffers(device, &commands_info, &commands),
-		"vkAllocateCommandBuffers");
-	check(vkCreateFence(device, &fence_info, NULL, &fence), "vkCreateFence");
 }
 
 static void make_set(void)
@@ -207,11 +69,13 @@ static void make_set(void)
 		.pSetLayouts = &set_layout,
 	};
 
-	check(vkCreateDescriptorSetLayout(device, &layout_info, NULL, &set_layout),
+	vk_device_check(vkCreateDescriptorSetLayout(device.handle, &layout_info, NULL, &set_layout),
 		"vkCreateDescriptorSetLayout");
-	check(vkCreateDescriptorPool(device, &pool_info, NULL, &set_info.descriptorPool),
+	vk_device_check(
+		vkCreateDescriptorPool(device.handle, &pool_info, NULL, &set_info.descriptorPool),
 		"vkCreateDescriptorPool");
-	check(vkAllocateDescriptorSets(device, &set_info, &set), "vkAllocateDescriptorSets");
+	vk_device_check(vkAllocateDescriptorSets(device.handle, &set_info, &set),
+		"vkAllocateDescriptorSets");
 }
 
 static void make_pipeline(void)
@@ -238,12 +102,14 @@ static void make_pipeline(void)
 		},
 	};
 
-	check(vkCreatePipelineLayout(device, &layout_info, NULL, &pipeline_layout),
+	vk_device_check(vkCreatePipelineLayout(device.handle, &layout_info, NULL, &pipeline_layout),
 		"vkCreatePipelineLayout");
-	check(vkCreateShaderModule(device, &shader_info, NULL, &pipeline_info.stage.module),
+	vk_device_check(vkCreateShaderModule(
+				device.handle, &shader_info, NULL, &pipeline_info.stage.module),
 		"vkCreateShaderModule");
 	pipeline_info.layout = pipeline_layout;
-	check(vkCreateComputePipelines(device, VK_NULL_HANDLE, 1, &pipeline_info, NULL, &pipeline),
+	vk_device_check(vkCreateComputePipelines(
+				device.handle, VK_NULL_HANDLE, 1, &pipeline_info, NULL, &pipeline),
 		"vkCreateComputePipelines");
 }
 
@@ -252,48 +118,16 @@ static VkDeviceSize buffer_size(void)
 	return (VkDeviceSize)word_count * sizeof(uint32_t);
 }
 
-static bool make_buffer(uint32_t type, struct buffer *buffer)
+static bool make_buffer(uint32_t type, struct vk_buffer *buffer)
 {
-	VkBufferCreateInfo buffer_info = {
-		.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-		.size = buffer_size(),
-		.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+	return vk_device_make_buffer(&device, type, buffer_size(),
+		VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
 			VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-	};
-	VkMemoryAllocateInfo memory_info = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-		.memoryTypeIndex = type,
-	};
-	VkMemoryRequirements needs;
-
-	*buffer = (struct buffer){ 0 };
-	check(vkCreateBuffer(device, &buffer_info, NULL, &buffer->handle), "vkCreateBuffer");
-	vkGetBufferMemoryRequirements(device, buffer->handle, &needs);
-	if (!(needs.memoryTypeBits & 1u << type)) {
-		vkDestroyBuffer(device, buffer->handle, NULL);
-		return false;
-	}
-	memory_info.allocationSize = needs.size;
-	check(vkAllocateMemory(device, &memory_info, NULL, &buffer->memory), "vkAllocateMemory");
-	check(vkBindBufferMemory(device, buffer->handle, buffer->memory, 0), "vkBindBufferMemory");
-	if (heaps.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) {
-		void *words;
-
-		check(vkMapMemory(device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &words),
-			"vkMapMemory");
-		buffer->words = words;
-	}
-	return true;
-}
-
-static void drop_buffer(struct buffer *buffer)
-{
-	vkDestroyBuffer(device, buffer->handle, NULL);
-	vkFreeMemory(device, buffer->memory, NULL);
+		buffer);
 }
 
 /* For memory that is not coherent; the others take it too. */
-static void flush(const struct buffer *buffer)
+static void flush(const struct vk_buffer *buffer)
 {
 	VkMappedMemoryRange range = {
 		.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE,
@@ -301,55 +135,8 @@ static void flush(const struct buffer *buffer)
 		.size = VK_WHOLE_SIZE,
 	};
 
-	check(vkFlushMappedMemoryRanges(device, 1, &range), "vkFlushMappedMemoryRanges");
-}
-
-static void invalidate(const struct buffer *buffer)
-{
-	VkMappedMemoryRange range = {
-		.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE,
-		.memory = buffer->memory,
-		.size = VK_WHOLE_SIZE,
-	};
-
-	check(vkInvalidateMappedMemoryRanges(device, 1, &range), "vkInvalidateMappedMemoryRanges");
-}
-
-static void begin(void)
-{
-	VkCommandBufferBeginInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
-
-	check(vkBeginCommandBuffer(commands, &info), "vkBeginCommandBuffer");
-}
-
-/* All that comes later sees all that was written before. */
-static void add_barrier(void)
-{
-	VkMemoryBarrier barrier = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-		.srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-		.dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT |
-			VK_ACCESS_HOST_READ_BIT,
-	};
-
-	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0,
-		NULL, 0, NULL);
-}
-
-static void submit(void)
-{
-	VkSubmitInfo info = {
-		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-		.commandBufferCount = 1,
-		.pCommandBuffers = &commands,
-	};
-
-	add_barrier();
-	check(vkEndCommandBuffer(commands), "vkEndCommandBuffer");
-	check(vkQueueSubmit(queue, 1, &info, fence), "vkQueueSubmit");
-	check(vkWaitForFences(device, 1, &fence, VK_TRUE, FENCE_TIMEOUT_NS), "vkWaitForFences");
-	check(vkResetFences(device, 1, &fence), "vkResetFences");
+	vk_device_check(
+		vkFlushMappedMemoryRanges(device.handle, 1, &range), "vkFlushMappedMemoryRanges");
 }
 
 static void use_buffer(VkBuffer buffer)
@@ -363,24 +150,24 @@ static void use_buffer(VkBuffer buffer)
 		.pBufferInfo = &info,
 	};
 
-	vkUpdateDescriptorSets(device, 1, &write, 0, NULL);
+	vkUpdateDescriptorSets(device.handle, 1, &write, 0, NULL);
 }
 
 static void dispatch(uint32_t factor)
 {
-	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
-	vkCmdBindDescriptorSets(
-		commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline_layout, 0, 1, &set, 0, NULL);
-	vkCmdPushConstants(
-		commands, pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(factor), &factor);
-	vkCmdDispatch(commands, (word_count + GROUP - 1) / GROUP, 1, 1);
+	vkCmdBindPipeline(device.commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+	vkCmdBindDescriptorSets(device.commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline_layout, 0,
+		1, &set, 0, NULL);
+	vkCmdPushConstants(device.commands, pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+		sizeof(factor), &factor);
+	vkCmdDispatch(device.commands, (word_count + GROUP - 1) / GROUP, 1, 1);
 }
 
 static void copy(VkBuffer from, VkBuffer to)
 {
 	VkBufferCopy region = { .size = buffer_size() };
 
-	vkCmdCopyBuffer(commands, from, to, 1, &region);
+	vkCmdCopyBuffer(device.commands, from, to, 1, &region);
 }
 
 /* A word of a round before the device gets it. */
@@ -389,7 +176,7 @@ static uint32_t word_of(uint32_t round, uint32_t index)
 	return (round + 1) * 0x9e3779b9u ^ index * 0x85ebca6bu;
 }
 
-static void fill(const struct buffer *buffer, uint32_t round)
+static void fill(const struct vk_buffer *buffer, uint32_t round)
 {
 	for (uint32_t i = 0; i < word_count; i++) {
 		buffer->words[i] = word_of(round, i);
@@ -398,9 +185,9 @@ static void fill(const struct buffer *buffer, uint32_t round)
 }
 
 static void check_buffer(
-	const char *what, const struct buffer *buffer, uint32_t round, uint32_t factor)
+	const char *what, const struct vk_buffer *buffer, uint32_t round, uint32_t factor)
 {
-	invalidate(buffer);
+	vk_device_invalidate(&device, buffer);
 	for (uint32_t i = 0; i < word_count; i++) {
 		check_word(what, i, buffer->words[i], word_of(round, i) * factor + i);
 	}
@@ -414,7 +201,7 @@ static const char *flags_of(uint32_t type)
 
 	text[0] = '\0';
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (heaps.memoryTypes[type].propertyFlags & 1u << i) {
+		if (device.heaps.memoryTypes[type].propertyFlags & 1u << i) {
 			strcat(text, text[0] ? " " : "");
 			strcat(text, names[i]);
 		}
@@ -426,10 +213,10 @@ static void run_memory(void)
 {
 	uint32_t used = 0;
 
-	for (uint32_t type = 0; type < heaps.memoryTypeCount; type++) {
-		struct buffer buffer;
+	for (uint32_t type = 0; type < device.heaps.memoryTypeCount; type++) {
+		struct vk_buffer buffer;
 
-		if (!(heaps.memoryTypes[type].propertyFlags &
+		if (!(device.heaps.memoryTypes[type].propertyFlags &
 			    VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) ||
 			!make_buffer(type, &buffer)) {
 			continue;
@@ -437,117 +224,60 @@ static void run_memory(void)
 		use_buffer(buffer.handle);
 		for (uint32_t round = 0; round < rounds; round++) {
 			fill(&buffer, round);
-			begin();
+			vk_device_begin(&device);
 			dispatch(round + 3);
-			submit();
+			vk_device_submit(&device);
 			check_buffer("memory", &buffer, round, round + 3);
 		}
-		drop_buffer(&buffer);
+		vk_device_drop_buffer(&device, &buffer);
 		printf("memory: type %u (%s): %u words right, %u rounds\n", type, flags_of(type),
 			word_count, rounds);
 		used++;
 	}
 	if (used == 0) {
-		fail("no mappable memory for a storage buffer");
+		vk_device_fail("no mappable memory for a storage buffer");
 	}
-}
-
-static uint32_t find_type(VkMemoryPropertyFlags with, VkMemoryPropertyFlags without)
-{
-	for (uint32_t i = 0; i < heaps.memoryTypeCount; i++) {
-		VkMemoryPropertyFlags flags = heaps.memoryTypes[i].propertyFlags;
-
-		if ((flags & with) == with && !(flags & without)) {
-			return i;
-		}
-	}
-	return UINT32_MAX;
 }
 
 static uint32_t mappable_type(void)
 {
-	uint32_t type = find_type(VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT, 0);
+	uint32_t type = vk_device_find_type(
+		&device, UINT32_MAX, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT, 0);
 
 	if (type == UINT32_MAX) {
-		fail("no mappable memory");
+		vk_device_fail("no mappable memory");
 	}
 	return type;
 }
 
 static void run_copy(void)
 {
-	uint32_t local = find_type(
+	uint32_t local = vk_device_find_type(&device, UINT32_MAX,
 		VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT);
-	struct buffer near, far;
+	struct vk_buffer near, far;
 
 	if (local == UINT32_MAX) {
 		local = mappable_type();
 	}
 	if (!make_buffer(local, &far) || !make_buffer(mappable_type(), &near)) {
-		fail("no memory for a storage buffer");
+		vk_device_fail("no memory for a storage buffer");
 	}
 	use_buffer(far.handle);
 	for (uint32_t round = 0; round < rounds; round++) {
 		fill(&near, round);
-		begin();
+		vk_device_begin(&device);
 		copy(near.handle, far.handle);
-		add_barrier();
+		vk_device_add_barrier(&device);
 		dispatch(round + 5);
-		add_barrier();
+		vk_device_add_barrier(&device);
 		copy(far.handle, near.handle);
-		submit();
+		vk_device_submit(&device);
 		check_buffer("copy", &near, round, round + 5);
 	}
-	drop_buffer(&near);
-	drop_buffer(&far);
+	vk_device_drop_buffer(&device, &near);
+	vk_device_drop_buffer(&device, &far);
 	printf("copy: type %u (%s): %u words right, %u rounds\n", local, flags_of(local),
 		word_count, rounds);
-}
-
-static VkImage make_image(VkDeviceMemory *memory)
-{
-	VkImageCreateInfo image_info = {
-		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
-		.imageType = VK_IMAGE_TYPE_2D,
-		.format = VK_FORMAT_R8G8B8A8_UNORM,
-		.extent = { WIDTH, HEIGHT, 1 },
-		.mipLevels = 1,
-		.arrayLayers = 1,
-		.samples = VK_SAMPLE_COUNT_1_BIT,
-		.tiling = VK_IMAGE_TILING_OPTIMAL,
-		.usage = VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT,
-	};
-	VkMemoryAllocateInfo memory_info = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO };
-	VkMemoryRequirements needs;
-	VkImage image;
-
-	check(vkCreateImage(device, &image_info, NULL, &image), "vkCreateImage");
-	vkGetImageMemoryRequirements(device, image, &needs);
-	while (!(needs.memoryTypeBits & 1u << memory_info.memoryTypeIndex)) {
-		memory_info.memoryTypeIndex++;
-	}
-	memory_info.allocationSize = needs.size;
-	check(vkAllocateMemory(device, &memory_info, NULL, memory), "vkAllocateMemory");
-	check(vkBindImageMemory(device, image, *memory, 0), "vkBindImageMemory");
-	return image;
-}
-
-static void change_layout(VkImage image, VkImageLayout from, VkImageLayout to)
-{
-	VkImageMemoryBarrier barrier = {
-		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
-		.srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-		.dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT,
-		.oldLayout = from,
-		.newLayout = to,
-		.srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
-		.dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
-		.image = image,
-		.subresourceRange = { VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1 },
-	};
-
-	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
 }
 
 static void clear_and_copy(VkImage image, VkBuffer buffer)
@@ -559,44 +289,46 @@ static void clear_and_copy(VkImage image, VkBuffer buffer)
 		.imageExtent = { WIDTH, HEIGHT, 1 },
 	};
 
-	begin();
-	change_layout(image, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL);
+	vk_device_begin(&device);
+	vk_device_change_layout(
+		&device, image, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL);
 	vkCmdClearColorImage(
-		commands, image, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, &color, 1, &range);
-	change_layout(
-		image, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
+		device.commands, image, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, &color, 1, &range);
+	vk_device_change_layout(&device, image, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
+		VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
 	vkCmdCopyImageToBuffer(
-		commands, image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, buffer, 1, &region);
-	submit();
+		device.commands, image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, buffer, 1, &region);
+	vk_device_submit(&device);
 }
 
 static void run_image(void)
 {
 	uint32_t words = word_count;
 	VkDeviceMemory memory;
-	VkImage image = make_image(&memory);
-	struct buffer buffer;
+	VkImage image = vk_device_make_image(&device, WIDTH, HEIGHT,
+		VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT, &memory);
+	struct vk_buffer buffer;
 
 	word_count = WIDTH * HEIGHT;
 	if (!make_buffer(mappable_type(), &buffer)) {
-		fail("no mappable memory for a copy");
+		vk_device_fail("no mappable memory for a copy");
 	}
 	clear_and_copy(image, buffer.handle);
-	invalidate(&buffer);
+	vk_device_invalidate(&device, &buffer);
 	for (uint32_t i = 0; i < word_count; i++) {
 		check_word("image", i, buffer.words[i], 0x00ff00ff);
 	}
-	drop_buffer(&buffer);
-	vkDestroyImage(device, image, NULL);
-	vkFreeMemory(device, memory, NULL);
+	vk_device_drop_buffer(&device, &buffer);
+	vkDestroyImage(device.handle, image, NULL);
+	vkFreeMemory(device.handle, memory, NULL);
 	printf("image: %dx%d pixels right\n", WIDTH, HEIGHT);
 	word_count = words;
 }
 
 static void run_info(void)
 {
-	for (uint32_t type = 0; type < heaps.memoryTypeCount; type++) {
-		printf("type %u: heap %u, %s\n", type, heaps.memoryTypes[type].heapIndex,
+	for (uint32_t type = 0; type < device.heaps.memoryTypeCount; type++) {
+		printf("type %u: heap %u, %s\n", type, device.heaps.memoryTypes[type].heapIndex,
 			flags_of(type));
 	}
 }
@@ -638,10 +370,10 @@ int main(int argc, char **argv)
 		} else if (strncmp(argv[first], "--rounds=", 9) == 0) {
 			rounds = (uint32_t)atoi(argv[first] + 9);
 		} else {
-			fail("unknown option");
+			vk_device_fail("unknown option");
 		}
 	}
-	open_device(wanted);
+	vk_device_open(&device, wanted);
 	make_set();
 	make_pipeline();
 	if (first == argc) {
@@ -649,9 +381,9 @@ int main(int argc, char **argv)
 	}
 	for (; first < argc; first++) {
 		if (!run_named(argv[first])) {
-			fail("there is no such part");
+			vk_device_fail("there is no such part");
 		}
 	}
-	check(vkDeviceWaitIdle(device), "vkDeviceWaitIdle");
+	vk_device_check(vkDeviceWaitIdle(device.handle), "vkDeviceWaitIdle");
 	return 0;
 }

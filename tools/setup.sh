@@ -22,7 +22,8 @@ packages() {
 		;;
 	check)
 		# clang-format is pinned: see tools/check-format. libclang-rt-dev: clang's sanitizers.
-		echo libcmocka-dev clang libclang-rt-dev clang-format-19 shellcheck python3 git
+		# libvulkan-dev: the tests' Vulkan programs.
+		echo libcmocka-dev libvulkan-dev clang libclang-rt-dev clang-format-19 shellcheck python3 git
 		;;
 	gl)
 		# The headers, the library, and Mesa's drivers, of which one draws in software.

@@ -85,10 +85,8 @@ class Root(image.VmRoot):
 
     def environment(self):
         # The cache of shaders is shared with others, and only the first would compile.
-        return {**super().environment(), "DISPLAY": self.display, "SDL_VIDEODRIVER": "x11",
-                "__EGL_VENDOR_LIBRARY_DIRS": str(self.path / "usr/share/glvnd/egl_vendor.d"),
-                "LIBGL_DRIVERS_PATH": str(self.libraries / "dri"),
-                "MESA_SHADER_CACHE_DISABLE": "true"}
+        return {**super().environment(), **self.gl_environment(), "DISPLAY": self.display,
+                "SDL_VIDEODRIVER": "x11", "MESA_SHADER_CACHE_DISABLE": "true"}
 
 
 def build_root(folder):

@@ -6,6 +6,7 @@ ld.so and libraries beside it, so neither root nor a matching libc is needed. Th
 becomes an ext4 image (mke2fs -d), shared read-only by all guests that run; its kernel's modules
 go, uncompressed and in loading order, into an initial root of busybox (kmod.py, cpio.py)."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -25,10 +26,6 @@ CHECKED_PROGRAMS = ("usr/bin/weston", "usr/bin/weston-*", "usr/bin/modetest", "u
                     "usr/lib/TRIPLET/libEGL_mesa.so.0", "usr/lib/TRIPLET/gbm/*.so")
 TRIPLETS = {"amd64": ("x86_64-linux-gnu", "lib64/ld-linux-x86-64.so.2"),
             "arm64": ("aarch64-linux-gnu", "lib/ld-linux-aarch64.so.1")}
-
-# What ./demo announces; measured on a 2-core machine on 2026-11-24, rounded up.
-DOWNLOAD_MIB = 240
-DISK_MIB = 700
 
 
 def _suites():
@@ -55,6 +52,12 @@ class VmRoot:
 
     def environment(self):
         return {**os.environ, "QEMU_MODULE_DIR": str(self.libraries / "qemu"), "LC_ALL": "C"}
+
+    def gl_environment(self):
+        """Variables by which this root's EGL finds this root's Mesa."""
+        return {"__EGL_VENDOR_LIBRARY_DIRS": str(self.path / "usr/share/glvnd/egl_vendor.d"),
+                "LIBGL_DRIVERS_PATH": str(self.libraries / "dri"),
+                "GBM_BACKENDS_PATH": str(self.libraries / "gbm")}
 
     def qemu(self):
         return self.command("usr/bin/qemu-system-x86_64") + [
@@ -91,6 +94,16 @@ def vmroot():
         raise VmError(f"guests run on {' and '.join(TRIPLETS)} only")
     say_if_missing("vmroot", _vmroot_key(), "QEMU")
     return VmRoot(cache.get("vmroot", _vmroot_key(), _build_vmroot))
+
+
+def remove_drivers(root, kept):
+    """Removes Mesa's Vulkan drivers of `root` but those named: each has some 10 MiB of its own."""
+    for description in root.glob("usr/share/vulkan/icd.d/*.json"):
+        if description.name.split("_icd")[0] not in kept:
+            library = json.loads(description.read_text())["ICD"]["library_path"]
+            for path in root.glob(f"usr/lib/*/{Path(library).name}"):
+                path.unlink()
+            description.unlink()
 
 
 class Guest:
@@ -201,7 +214,8 @@ def _make_ext4(root, image):
 def _guest_key():
     return cache.key_of(GUEST_ARCH, *(HERE / name for name in ("debs.py", "kmod.py", "cpio.py",
                                                                 "image.py")),
-                        *sorted(RECIPE.iterdir()))
+                        *(path for path in sorted(RECIPE.iterdir())
+                          if not path.name.startswith(("vmroot.", "vulkanroot."))))
 
 
 def guest():

@@ -64,6 +64,13 @@ static int refuse_options(int result, const char *error)
 	return result == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 }
 
+static int list_gpus(const struct virgl_config *config)
+{
+	int result = virgl_list_gpus(config, stdout);
+
+	return virgl_list_vulkan(config, stdout) < 0 || result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -90,7 +97,7 @@ int main(int argc, char **argv)
 	case OPTIONS_PRINT_CAPABILITIES:
 		return capabilities_print(stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	case OPTIONS_LIST_GPUS:
-		return virgl_list_gpus(&options.render, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		return list_gpus(&options.render);
 	case OPTIONS_SERVE:
 		break;
 	}

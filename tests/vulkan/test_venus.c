@@ -162,8 +162,7 @@ static uint32_t next_answer(struct test *test)
 {
 	struct fe_gpu_answer answer;
 
-	assert_int_equal(
-		fe_gpu_wait(test->gpu, WIRE_CONTROL_QUEUE, &answer, ANSWER_MS), 0);
+	assert_int_equal(fe_gpu_wait(test->gpu, WIRE_CONTROL_QUEUE, &answer, ANSWER_MS), 0);
 	return answer.type;
 }
 
@@ -233,9 +232,9 @@ static void the_capset_is_filled_in(void **state)
 	assert_true(words[0] > 0); // wire_format_version
 	assert_true(words[1] > 0); // vk_xml_version
 	/* Neither an index nor another id finds it. */
-	assert_int_equal(fe_gpu_get_capset_info(test->gpu, WIRE_CAPSET_VENUS, &info), ERR_PARAMETER);
 	assert_int_equal(
-		fe_gpu_get_capset(test->gpu, 0, 0, words, sizeof(words)), ERR_PARAMETER);
+		fe_gpu_get_capset_info(test->gpu, WIRE_CAPSET_VENUS, &info), ERR_PARAMETER);
+	assert_int_equal(fe_gpu_get_capset(test->gpu, 0, 0, words, sizeof(words)), ERR_PARAMETER);
 }
 
 static void memory_is_shared(void **state)
@@ -280,14 +279,12 @@ static void memory_is_shown(void **state)
 	bytes = map(test, BLOB, 0, page);
 	memset(bytes, 0x5a, page);
 	assert_int_equal(fe_gpu_set_scanout_blob(test->gpu, &show), OK);
-	assert_int_equal(
-		fe_gpu_resource_flush(test->gpu, BLOB, fe_rect(0, 0, WIDTH, HEIGHT)), OK);
+	assert_int_equal(fe_gpu_resource_flush(test->gpu, BLOB, fe_rect(0, 0, WIDTH, HEIGHT)), OK);
 	wrong.offsets[0] = (uint32_t)page - WIDTH * HEIGHT * 4 + 1;
 	assert_int_equal(fe_gpu_set_scanout_blob(test->gpu, &wrong), ERR_PARAMETER);
 	/* It stays on the screen without its context and its number. */
 	assert_int_equal(fe_gpu_ctx_destroy(test->gpu, CONTEXT), OK);
-	assert_int_equal(
-		fe_gpu_resource_flush(test->gpu, BLOB, fe_rect(0, 0, WIDTH, HEIGHT)), OK);
+	assert_int_equal(fe_gpu_resource_flush(test->gpu, BLOB, fe_rect(0, 0, WIDTH, HEIGHT)), OK);
 }
 
 /* Numbers that the context does not know, sizes that are none: errors, and the context goes on. */
@@ -440,7 +437,8 @@ static void a_reset_leaves_nothing_behind(void **state)
 	assert_int_equal(fe_gpu_ctx_destroy(test->gpu, CONTEXT), OK);
 	before = open_files(test);
 	for (int round = 0; round < 3; round++) {
-		assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
+		assert_int_equal(
+			fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
 		for (uint32_t i = 0; i < 20; i++) {
 			assert_int_equal(create_memory(test, CONTEXT, BLOB + i, page), OK);
 			map(test, BLOB + i, i * page, page);

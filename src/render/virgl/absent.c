@@ -27,6 +27,13 @@ int virgl_list_gpus(const struct virgl_config *config, FILE *file)
 	return -ENOTSUP;
 }
 
+int virgl_list_vulkan(const struct virgl_config *config, FILE *file)
+{
+	(void)config;
+	(void)file;
+	return 0;
+}
+
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 {
 	(void)loop;

@@ -28,6 +28,7 @@
 struct virgl_server {
 	struct loop *loop;
 	struct virgl_server_config config;
+	char *layer; // of config
 	pid_t pid; // 0: does not run
 	int pidfd;
 	struct loop_fd *ended;
@@ -54,6 +55,14 @@ const char *virgl_server_find(const struct virgl_server_config *config)
 	return NULL;
 }
 
+int virgl_server_complain(const struct virgl_server_config *config)
+{
+	log_error("Vulkan cannot be offered: there is no render server%s%s (on Debian: package "
+		  "virgl-server; --render-server=PATH names one)",
+		config->path ? " at " : "", config->path ? config->path : "");
+	return -ENOENT;
+}
+
 struct virgl_server *virgl_server_create(
 	struct loop *loop, const struct virgl_server_config *config)
 {
@@ -66,6 +75,15 @@ struct virgl_server *virgl_server_create(
 	server->loop = loop;
 	server->config = *config;
 	server->pidfd = -1;
+	if (config->layer) {
+		server->layer = strdup(config->layer);
+		server->config.layer = server->layer;
+	}
+	if (config->layer && !server->layer) {
+		log_error("no memory for the render server");
+		free(server);
+		return NULL;
+	}
 	return server;
 }
 
@@ -105,12 +123,13 @@ void virgl_server_destroy(struct virgl_server *server)
 		kill(server->pid, SIGTERM);
 		finish(server);
 	}
+	free(server->layer);
 	free(server);
 }
 
 /* "NAME=value" of what the program is told beside our own environment; NULL entries end the list. */
 struct additions {
-	char *texts[4];
+	char *texts[5];
 	size_t count;
 };
 
@@ -150,6 +169,9 @@ static int add_all(struct additions *additions, const struct virgl_server_config
 	}
 	if (error == 0 && config->layer) {
 		error = add_layer(additions, config->layer);
+	}
+	if (error == 0 && config->layer && config->overrule) {
+		error = add(additions, "VIRTIO_GPUD_MEMORY_LAYER", "always");
 	}
 	return error;
 }
@@ -254,11 +276,7 @@ int virgl_server_start(struct virgl_server *server)
 	int error;
 
 	if (!path) {
-		log_error("Vulkan cannot be offered: there is no render server%s%s (on Debian: "
-			  "package virgl-server; --render-server=PATH names one)",
-			server->config.path ? " at " : "",
-			server->config.path ? server->config.path : "");
-		return -ENOENT;
+		return virgl_server_complain(&server->config); // it was there before
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
 		error = -errno;

@@ -18,12 +18,16 @@ struct virgl_server_config {
 	const char *path; // of the program; NULL: where distributions put it
 	const char *driver; // an ICD's JSON file; NULL: whatever the Vulkan loader finds
 	const char *layer; // the folder of the memory layer's JSON file; NULL: without the layer
+	bool overrule; // the layer acts also for drivers that say that they need none
 };
 
 /* The program that would be started: config's, or the one that is found. NULL: there is none. */
 const char *virgl_server_find(const struct virgl_server_config *config);
 
-/* Makes it ready to start. Returns NULL on failure (logged). */
+/* Says that there is none, and what to do. Returns -ENOENT. */
+int virgl_server_complain(const struct virgl_server_config *config);
+
+/* Makes it ready to start; only config's layer is copied, the rest is borrowed. Returns NULL on failure (logged). */
 struct virgl_server *virgl_server_create(
 	struct loop *loop, const struct virgl_server_config *config);
 void virgl_server_destroy(struct virgl_server *server); // ends the program; NULL is fine

@@ -1,25 +1,138 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "render/virgl/virgl_impl.h"
+#include "render/virgl/vulkan.h"
 
 /*
  * Can Vulkan be offered here, and by what? Whatever stands in the way is told at the start: later a guest
  * would only see a device that it cannot use.
+ *
+ * The drivers are asked in this process' environment, which is the render server's, too.
  */
+
+#define LAYER_FILE "virtio_gpud_memory.json"
+
+/* The layer of the build folder that the program lies in, or else the installed one. */
+static int find_layer(char folder[static PATH_MAX])
+{
+	const char *program = program_invocation_name;
+	const char *slash = strrchr(program, '/');
+	char file[PATH_MAX + sizeof(LAYER_FILE) + 1];
+	int len;
+
+	if (slash) {
+		len = snprintf(
+			folder, PATH_MAX, "%.*s/src/vulkan_layer", (int)(slash - program), program);
+		snprintf(file, sizeof(file), "%s/%s", folder, LAYER_FILE);
+		if (len < PATH_MAX && access(file, R_OK) == 0) {
+			return 0;
+		}
+	}
+	snprintf(folder, PATH_MAX, "%s", VULKAN_LAYER_FOLDER);
+	snprintf(file, sizeof(file), "%s/%s", folder, LAYER_FILE);
+	return access(file, R_OK) == 0 ? 0 : -ENOENT;
+}
+
+static void log_gpus(const struct vulkan_list *list, enum log_level level)
+{
+	char text[VULKAN_TEXT_SIZE];
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		vulkan_describe(&list->gpus[i], text);
+		log_write(level, "Vulkan GPU %u: %s", i, text);
+	}
+}
+
+/* Names those that the guest can use, for the log. */
+static void describe_gpus(struct virgl *virgl, const struct vulkan_list *list)
+{
+	char *text = virgl->vulkan_gpus;
+	size_t size = sizeof(virgl->vulkan_gpus);
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < list->count && used < size; i++) {
+		const struct vulkan_gpu *gpu = &list->gpus[i];
+
+		if (gpu->memory != VULKAN_MEMORY_NONE) {
+			used += (size_t)snprintf(text + used, size - used, "%s%s%s%s",
+				used ? ", " : "", gpu->name, gpu->software ? " (software)" : "",
+				gpu->memory == VULKAN_MEMORY_LAYER ? " (with the memory layer)"
+								   : "");
+		}
+	}
+}
+
+/* Returns 0 or -errno (logged). */
+static int choose_layer(
+	const struct vulkan_plan *plan, char *folder, struct virgl_server_config *server)
+{
+	if (!plan->layer) {
+		return 0;
+	}
+	if (find_layer(folder) < 0) {
+		log_error(
+			"Vulkan cannot be offered: the driver's memory cannot leave the render server "
+			"without virtio-gpud's memory layer, which is not in %s (meson "
+			"-Dvulkan-layer=enabled builds it)",
+			folder);
+		return -ENOENT;
+	}
+	server->layer = folder;
+	server->overrule = plan->overrule;
+	return 0;
+}
+
+/* What the drivers say. Returns 0 or -errno (logged). */
+static int ask_drivers(struct virgl *virgl, char *folder, struct virgl_server_config *server)
+{
+	char error[VULKAN_ERROR_SIZE];
+	struct vulkan_list list;
+	struct vulkan_plan plan;
+	int result = vulkan_probe(server->driver, &list, error);
+
+	if (result == -ENOTSUP) {
+		log_warn("whether Venus can work with the driver's memory is not known: %s", error);
+		return 0;
+	}
+	if (result < 0 || list.count == 0) {
+		log_error(
+			"Vulkan cannot be offered: %s (on Debian: package mesa-vulkan-drivers, or the "
+			"GPU vendor's; --vulkan-driver=FILE names one)",
+			result < 0 ? error : "there is no Vulkan driver with a device");
+		return -ENODEV;
+	}
+	plan = vulkan_plan(&list);
+	log_gpus(&list, plan.possible ? LOG_DEBUG : LOG_ERROR);
+	if (!plan.possible) {
+		log_error("Vulkan cannot be offered: Venus works with none of these GPUs");
+		return -ENODEV;
+	}
+	describe_gpus(virgl, &list);
+	return choose_layer(&plan, folder, server);
+}
 
 int virgl_venus_choose(struct virgl *virgl, const struct virgl_config *config)
 {
-	const struct virgl_server_config server = {
+	char folder[PATH_MAX];
+	struct virgl_server_config server = {
 		.path = config->render_server,
 		.driver = config->vulkan_driver,
 	};
+	int result;
 
-	if (virgl_guard_open() < 0) {
-		return -ENOMEM;
+	if (!virgl_server_find(&server)) {
+		return virgl_server_complain(&server);
+	}
+	result = ask_drivers(virgl, folder, &server);
+	if (result < 0 || (result = virgl_guard_open()) < 0) {
+		return result;
 	}
 	virgl->server = virgl_server_create(virgl->loop, &server);
 	if (!virgl->server) {
@@ -64,6 +177,21 @@ int virgl_venus_add_capset(struct virgl *virgl)
 
 void virgl_venus_describe(const struct virgl *virgl, char *text, size_t size)
 {
-	(void)virgl;
-	snprintf(text, size, "Venus (Vulkan)");
+	snprintf(text, size, "Venus on %s",
+		virgl->vulkan_gpus[0] ? virgl->vulkan_gpus : "an unknown Vulkan driver");
+}
+
+int virgl_list_vulkan(const struct virgl_config *config, FILE *file)
+{
+	char error[VULKAN_ERROR_SIZE];
+	struct vulkan_list list;
+
+	if (vulkan_probe(config->vulkan_driver, &list, error) < 0) {
+		fprintf(file, "Vulkan: %s\n", error);
+	} else if (list.count == 0) {
+		fputs("Vulkan: no driver with a device\n", file);
+	} else {
+		vulkan_list_print(&list, file);
+	}
+	return fflush(file) ? -errno : 0;
 }

@@ -42,6 +42,9 @@ bool virgl_is_possible(bool *render_node);
  */
 int virgl_list_gpus(const struct virgl_config *config, FILE *file);
 
+/* The same for what Vulkan finds, and what Venus would need of it. Returns 0 or -errno of the file. */
+int virgl_list_vulkan(const struct virgl_config *config, FILE *file);
+
 /* Loads the library, finds a GPU and starts. Returns NULL on failure (logged). */
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config);
 void virgl_close(struct virgl *virgl); // no renderer of it may be left; NULL is fine

@@ -43,6 +43,7 @@ struct virgl {
 	struct render_capset capsets[VIRGL_CAPSETS];
 	uint32_t capset_count;
 	struct virgl_formats drawn; // those that textures can be drawn to in
+	char vulkan_gpus[256]; // their names
 	char description[512];
 	struct virgl_device *device; // NULL: no VM
 };

@@ -119,6 +119,10 @@ def piglit(run):
     run.runner("tests/piglit/run", "--jobs", run.jobs, run.build("gcc"))
 
 
+def vulkan(run):
+    run.runner("tests/vulkan/run", run.build("gcc"))
+
+
 def vm(run):
     run.runner("tests/vm/run", run.build("gcc"))
 
@@ -151,6 +155,8 @@ PARTS = (
     Part("programs", "GL programs without a VM", 600, programs, needs=("gcc",)),
     Part("piglit", "an eighth of piglit's list, beside virgl_test_server", 600, piglit,
          needs=("gcc",), weight=2),
+    Part("vulkan", "Vulkan without a VM, on a virglrenderer of Debian testing", 900, vulkan,
+         needs=("gcc", "guests"), weight=2),
     Part("vm", "real guests in both dialects", 3600, vm, needs=("gcc", "guests"), weight=2),
     Part("asan-guest", "a guest in each dialect under ASan and UBSan", 1200, asan_guest,
          needs=("asan", "guests"), weight=2),

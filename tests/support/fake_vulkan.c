@@ -310,12 +310,19 @@ static VkResult allocate_memory(VkDevice device, const VkMemoryAllocateInfo *inf
 	return fake_vulkan_state.allocation_result;
 }
 
+/* Like a driver's memory allocator: the last handle is the next one again. */
+static void give_back(uint64_t handle)
+{
+	last_handle -= handle && handle == last_handle ? 1 : 0;
+}
+
 static void free_memory(
 	VkDevice device, VkDeviceMemory memory, const VkAllocationCallbacks *allocator)
 {
 	(void)device;
 	(void)allocator;
 	fake_vulkan_state.allocations -= memory ? 1 : 0;
+	give_back((uint64_t)memory);
 }
 
 static VkResult create_buffer(VkDevice device, const VkBufferCreateInfo *info,
@@ -347,15 +354,15 @@ static VkResult create_image(VkDevice device, const VkImageCreateInfo *info,
 static void destroy_buffer(VkDevice device, VkBuffer buffer, const VkAllocationCallbacks *allocator)
 {
 	(void)device;
-	(void)buffer;
 	(void)allocator;
+	give_back((uint64_t)buffer);
 }
 
 static void destroy_image(VkDevice device, VkImage image, const VkAllocationCallbacks *allocator)
 {
 	(void)device;
-	(void)image;
 	(void)allocator;
+	give_back((uint64_t)image);
 }
 
 static const VkMemoryRequirements requirements = { 100000, 256, (1u << FAKE_TYPES) - 1 };

@@ -378,17 +378,16 @@ static void test_descriptor_is_that_memory(void **data)
 /* A dedicated size must be exact, and other structures of the chain reach the driver. */
 static void check_dedicated(VkDeviceSize size, bool expected)
 {
-	VkMemoryAllocateFlagsInfo flags = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO };
-	VkMemoryDedicatedAllocateInfo dedicated = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO, .pNext = &flags
-	};
 	VkExportMemoryAllocateInfo exported = {
-		.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
-		.pNext = &dedicated,
-		.handleTypes = BOTH,
+		.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO, .handleTypes = BOTH
 	};
+	VkMemoryDedicatedAllocateInfo dedicated = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO, .pNext = &exported
+	};
+	VkMemoryAllocateFlagsInfo flags = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+		.pNext = &dedicated };
 	VkMemoryAllocateInfo info = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-		.pNext = &exported,
+		.pNext = &flags,
 		.allocationSize = size,
 		.memoryTypeIndex = FAKE_COHERENT };
 	VkDeviceMemory memory;
@@ -397,9 +396,9 @@ static void check_dedicated(VkDeviceSize size, bool expected)
 	assert_int_equal(fake->is_dedicated, expected);
 	assert_true(fake->has_flags);
 	assert_false(fake->has_export);
-	assert_ptr_equal(info.pNext, &exported);
-	assert_ptr_equal(exported.pNext, &dedicated);
-	assert_ptr_equal(dedicated.pNext, &flags);
+	assert_ptr_equal(info.pNext, &flags);
+	assert_ptr_equal(flags.pNext, &dedicated);
+	assert_ptr_equal(dedicated.pNext, &exported);
 	vkFreeMemory(device, memory, NULL);
 }
 
@@ -425,6 +424,7 @@ static void test_memory_of_the_gpu_stays_there(void **data)
 	assert_int_equal(fake->allocation.sType, 0);
 }
 
+/* The second has the first one's handle. */
 static void test_plain_memory_goes_down_as_it_is(void **data)
 {
 	VkMemoryAllocateInfo info = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
@@ -437,6 +437,8 @@ static void test_plain_memory_goes_down_as_it_is(void **data)
 
 	(void)data;
 	open_device();
+	assert_int_equal(export(FAKE_COHERENT, 77, &memory), VK_SUCCESS);
+	vkFreeMemory(device, memory, NULL);
 	assert_int_equal(vkAllocateMemory(device, &info, NULL, &memory), VK_SUCCESS);
 	assert_int_equal(fake->allocation.allocationSize, 77);
 	assert_null(fake->host_pointer);
@@ -584,6 +586,7 @@ static void test_resources_ask_for_importable_types(void **data)
 	assert_int_equal(fake->buffer_types, HOST);
 	check_buffer(0, all);
 	assert_int_equal(fake->buffer_types, 0);
+	check_image(0, all);
 	check_image(BOTH, importable);
 	assert_int_equal(fake->image_types, HOST);
 	check_image(HOST, all);

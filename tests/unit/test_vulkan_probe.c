@@ -219,6 +219,56 @@ static void test_text(void **data)
 	free(text);
 }
 
+static void make_layer(const char *root, const char *folder)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "mkdir -p %s/%s", root, folder);
+	assert_int_equal(system(path), 0);
+	snprintf(path, sizeof(path), "%s/%s/virtio_gpud_memory.json", root, folder);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fclose(file);
+}
+
+static void test_layer_beside_the_program(void **data)
+{
+	char root[] = "/tmp/test_vulkan_probe.XXXXXX";
+	char program[64], expected[96], command[64], folder[VULKAN_FOLDER_SIZE];
+
+	(void)data;
+	assert_non_null(mkdtemp(root));
+	snprintf(program, sizeof(program), "%s/bin/virtio-gpud", root);
+	assert_false(vulkan_find_layer(program, folder));
+	assert_false(vulkan_find_layer("virtio-gpud", folder));
+	make_layer(root, "bin"); // for ../share to be one
+	make_layer(root, "share/virtio-gpud/vulkan");
+	assert_true(vulkan_find_layer(program, folder));
+	snprintf(expected, sizeof(expected), "%s/bin/../share/virtio-gpud/vulkan", root);
+	assert_string_equal(folder, expected);
+	make_layer(root, "bin/src/vulkan_layer");
+	assert_true(vulkan_find_layer(program, folder));
+	snprintf(expected, sizeof(expected), "%s/bin/src/vulkan_layer", root);
+	assert_string_equal(folder, expected);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	assert_int_equal(system(command), 0);
+}
+
+/* The build's own, whose folder the test is told. */
+static void test_layer_of_the_build(void **data)
+{
+	const char *built = getenv("VK_LAYER_PATH");
+	char program[VULKAN_FOLDER_SIZE], folder[VULKAN_FOLDER_SIZE];
+
+	(void)data;
+	snprintf(program, sizeof(program), "%s", built);
+	*strstr(program, "src/vulkan_layer") = '\0';
+	strcat(program, "virtio-gpud");
+	assert_true(vulkan_find_layer(program, folder));
+	assert_string_equal(folder, built);
+}
+
 /* Nothing of the fake: what the machine has. */
 static void test_this_machine(void **data)
 {
@@ -271,6 +321,8 @@ int main(void)
 		TEST(test_no_driver),
 		TEST(test_plan),
 		TEST(test_text),
+		TEST(test_layer_beside_the_program),
+		TEST(test_layer_of_the_build),
 		TEST(test_this_machine),
 	};
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "render/virgl/virgl_impl.h"
@@ -16,29 +13,6 @@
  *
  * The drivers are asked in this process' environment, which is the render server's, too.
  */
-
-#define LAYER_FILE "virtio_gpud_memory.json"
-
-/* The layer of the build folder that the program lies in, or else the installed one. */
-static int find_layer(char folder[static PATH_MAX])
-{
-	const char *program = program_invocation_name;
-	const char *slash = strrchr(program, '/');
-	char file[PATH_MAX + sizeof(LAYER_FILE) + 1];
-	int len;
-
-	if (slash) {
-		len = snprintf(
-			folder, PATH_MAX, "%.*s/src/vulkan_layer", (int)(slash - program), program);
-		snprintf(file, sizeof(file), "%s/%s", folder, LAYER_FILE);
-		if (len < PATH_MAX && access(file, R_OK) == 0) {
-			return 0;
-		}
-	}
-	snprintf(folder, PATH_MAX, "%s", VULKAN_LAYER_FOLDER);
-	snprintf(file, sizeof(file), "%s/%s", folder, LAYER_FILE);
-	return access(file, R_OK) == 0 ? 0 : -ENOENT;
-}
 
 static void log_gpus(const struct vulkan_list *list, enum log_level level)
 {
@@ -120,7 +94,7 @@ static int ask_drivers(struct virgl *virgl, char *folder, struct virgl_server_co
 
 int virgl_venus_choose(struct virgl *virgl, const struct virgl_config *config)
 {
-	char folder[PATH_MAX];
+	char folder[VULKAN_FOLDER_SIZE];
 	struct virgl_server_config server = {
 		.path = config->render_server,
 		.driver = config->vulkan_driver,

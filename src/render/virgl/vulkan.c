@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "render/virgl/vulkan.h"
 
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MANIFEST "virtio_gpud_memory.json"
+
 struct vulkan_plan vulkan_plan(const struct vulkan_list *list)
 {
 	struct vulkan_plan plan = { .possible = false };
@@ -13,6 +19,42 @@ struct vulkan_plan vulkan_plan(const struct vulkan_list *list)
 		plan.overrule |= gpu->memory == VULKAN_MEMORY_LAYER && gpu->claims_dma_buf;
 	}
 	return plan;
+}
+
+static bool is_layer_in(const char *base, int len, const char *below, char *folder)
+{
+	char manifest[VULKAN_FOLDER_SIZE + sizeof(MANIFEST)];
+
+	if (snprintf(folder, VULKAN_FOLDER_SIZE, "%.*s%s", len, base, below) >=
+		VULKAN_FOLDER_SIZE) {
+		return false;
+	}
+	snprintf(manifest, sizeof(manifest), "%s/" MANIFEST, folder);
+	return access(manifest, R_OK) == 0;
+}
+
+static bool is_layer_beside(const char *program, char *folder)
+{
+	const char *slash = strrchr(program, '/');
+	int len = slash ? (int)(slash + 1 - program) : 0;
+
+	return slash &&
+		(is_layer_in(program, len, "src/vulkan_layer", folder) ||
+			is_layer_in(program, len, "../share/virtio-gpud/vulkan", folder));
+}
+
+bool vulkan_find_layer(const char *program, char folder[static VULKAN_FOLDER_SIZE])
+{
+	char self[VULKAN_FOLDER_SIZE];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[len > 0 ? len : 0] = '\0';
+	if (program) {
+		return is_layer_beside(program, folder);
+	}
+	/* A program that is run by an ld.so that is not the system's has that for its own file. */
+	return is_layer_beside(self, folder) || is_layer_beside(program_invocation_name, folder) ||
+		is_layer_in("", 0, VULKAN_LAYER_FOLDER, folder);
 }
 
 /* Bits of VK_MAKE_API_VERSION: this file is built without Vulkan's headers too. */

@@ -63,6 +63,15 @@ struct vulkan_plan {
 
 struct vulkan_plan vulkan_plan(const struct vulkan_list *list);
 
+#define VULKAN_FOLDER_SIZE 4096
+
+/*
+ * Finds the folder of the layer's manifest, which the Vulkan loader takes: beside program, in a build folder or
+ * where both are installed, or else where this build is installed. program: the daemon's path; NULL: this
+ * process's. Returns false when the layer is nowhere, as in a build without Vulkan's headers.
+ */
+bool vulkan_find_layer(const char *program, char folder[static VULKAN_FOLDER_SIZE]);
+
 #define VULKAN_TEXT_SIZE 768
 
 /* Writes "llvmpipe (...), llvmpipe Mesa 22.3.6 (...), Vulkan 1.3.230, software: Venus needs the layer (...)". */

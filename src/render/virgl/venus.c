@@ -50,12 +50,10 @@ static int choose_layer(
 	if (!plan->layer) {
 		return 0;
 	}
-	if (find_layer(folder) < 0) {
-		log_error(
-			"Vulkan cannot be offered: the driver's memory cannot leave the render server "
-			"without virtio-gpud's memory layer, which is not in %s (meson "
-			"-Dvulkan-layer=enabled builds it)",
-			folder);
+	if (!vulkan_find_layer(NULL, folder)) {
+		log_error("Vulkan cannot be offered: the driver's memory cannot leave the render "
+			  "server without virtio-gpud's memory layer, which is neither beside the "
+			  "program nor installed (meson -Dvulkan-layer=enabled builds it)");
 		return -ENOENT;
 	}
 	server->layer = folder;

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from vmlib import image, picture, vm  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib import image, picture, vm, vulkanroot  # noqa: E402 pylint: disable=wrong-import-position
 from vmlib.bench import MODE, desktop_trouble  # noqa: E402 pylint: disable=wrong-import-position
 from vmlib.daemon import Daemon  # noqa: E402 pylint: disable=wrong-import-position
 from vmlib.say import VmError, say, step  # noqa: E402 pylint: disable=wrong-import-position
@@ -21,6 +21,9 @@ from vmlib.viewer import Viewer  # noqa: E402 pylint: disable=wrong-import-posit
 
 # The terminal first, so that the small windows come up above it.
 CLIENTS = '"weston-terminal --shell=/usr/sbin/vm-hello" "sleep 2" weston-flower weston-simple-egl'
+# Mesa copies each frame to weston: its software renderer takes no dma-bufs.
+VULKAN_CLIENTS = ('"weston-terminal --shell=/usr/sbin/vm-hello" "sleep 2" weston-flower '
+                  '"env MESA_VK_WSI_DEBUG=sw vkcube --wsi wayland"')
 DESKTOP_SECONDS = 60
 CLIENT_SECONDS = 20
 
@@ -30,6 +33,7 @@ def arguments():
     parser.add_argument("--is-cached", action="store_true")
     parser.add_argument("--live", action="store_true")
     parser.add_argument("--gl", action="store_true")
+    parser.add_argument("--vulkan", action="store_true")
     parser.add_argument("--dialect", choices=("vmm", "own"), default="vmm")
     parser.add_argument("--build", default="build")
     parser.add_argument("--output", default="demo.png")
@@ -48,7 +52,11 @@ def start(given, work, root, guest, accel):
     options = ["--display", f"headless,outputs=1,mode={MODE[0]}x{MODE[1]}"]
     options = options if given.dialect == "own" else []
     options += ["--capset=virgl"] if given.gl else []
-    daemon = Daemon(given.build, work, *options, name="demo")
+    vulkan_root = vulkanroot.vulkanroot() if given.vulkan else None
+    if vulkan_root:
+        options += ["--capset=venus", f"--render-server={vulkan_root.render_server}",
+                    f"--vulkan-driver={vulkan_root.driver('lvp')}"]
+    daemon = Daemon(given.build, work, *options, name="demo", root=vulkan_root)
     try:
         device = (vm.own_display if given.dialect == "own" else vm.vmm_display)(daemon.socket)
         machine = vm.Vm(root, guest, work, accel, vm.input_devices() + device)
@@ -58,9 +66,9 @@ def start(given, work, root, guest, accel):
     return daemon, machine
 
 
-def take_picture(daemon, machine, path, options=""):
+def take_picture(daemon, machine, path, options="", clients=CLIENTS):
     """Start the desktop and write what the daemon has of it once a client's window is there."""
-    machine.check(f"vm-desktop {options} -- {CLIENTS}", timeout=DESKTOP_SECONDS)
+    machine.check(f"vm-desktop {options} -- {clients}", timeout=DESKTOP_SECONDS)
     deadline = time.monotonic() + DESKTOP_SECONDS
     # Where a person would put the pointer: it makes weston show its cursor.
     machine.move_pointer(0.78, 0.3)
@@ -76,7 +84,7 @@ def take_picture(daemon, machine, path, options=""):
             break
         if time.monotonic() > deadline:
             raise VmError(f"the desktop did not appear: {wrong}\n{machine.weston_log()}")
-    # The client that renders with GL is the last to appear, and moves.
+    # The client that renders with GL or Vulkan is the last to appear, and moves.
     deadline = time.monotonic() + CLIENT_SECONDS
     changes = 0
     before = None
@@ -107,6 +115,10 @@ def print_proof(given, daemon, machine, got):
     if given.gl:
         print("    drawn by:", machine.check(
             "sed -n 's/.*GL renderer: //p' /run/weston.log | head -n 1").strip())
+        print("    on the host:", daemon.description())
+    if given.vulkan:
+        print("    Vulkan device:", machine.check(
+            "vulkaninfo --summary 2>/dev/null | sed -n 's/.*deviceName *= //p'").strip())
         print("    on the host:", daemon.description())
     print()
     print("What the daemon counted (virtio-gpu-ctl stats):")
@@ -141,7 +153,8 @@ def run(given, work):
         say(f"the guest is up after {seconds:.0f} s")
         with step("weston and its clients start"):
             got = take_picture(daemon, machine, Path(given.output),
-                               "--renderer=gl" if given.gl else "")
+                               "--renderer=gl" if given.gl else "",
+                               VULKAN_CLIENTS if given.vulkan else CLIENTS)
         print_proof(given, daemon, machine, got)
         if given.live:
             stay(daemon, machine)
@@ -159,7 +172,8 @@ def run(given, work):
 def main():
     given = arguments()
     if given.is_cached:
-        print("no" if image.missing() else "yes")
+        missing = image.missing() or (given.vulkan and vulkanroot.is_missing())
+        print("no" if missing else "yes")
         return 0
     # A shell that starts a command in the background lets it ignore Ctrl-C: not this one. SIGTERM
     # ends everything in order, too.

@@ -108,9 +108,10 @@ class Daemon:
         return f"-- daemon ({self.log_path}):\n" + "\n".join(self.log().splitlines()[-lines:])
 
     def description(self):
-        """What the daemon said of its GL renderer at its start; empty without one."""
-        return next((line.split("VirGL on ", 1)[1].split("; display", 1)[0]
-                     for line in self.log().splitlines() if "VirGL on " in line), "")
+        """What the daemon said of its 3D renderers at its start; empty without one."""
+        return next((re.split(r"(?:VirGL|Venus) on ", line, maxsplit=1)[1].split("; display", 1)[0]
+                     for line in self.log().splitlines()
+                     if "VirGL on " in line or "Venus on " in line), "")
 
     def need_alive(self):
         if not self.alive():

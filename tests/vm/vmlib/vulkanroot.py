@@ -103,6 +103,11 @@ def _key():
                         *sorted(image.RECIPE.glob("vulkanroot.*")))
 
 
+def is_missing():
+    """Would vulkanroot() have to make it?"""
+    return not cache.find("vulkanroot", _key())
+
+
 def vulkanroot():
     if debs.host_arch() not in image.TRIPLETS:
         raise VmError(f"guests run on {' and '.join(image.TRIPLETS)} only")

@@ -151,7 +151,7 @@ static uint32_t ask_types(
 	};
 	struct pages pages;
 
-	if (!ask || pages_create(gpu->alignment, &pages) < 0) {
+	if (!ask || pages_create(gpu->alignment, gpu->alignment, &pages) < 0) {
 		return 0;
 	}
 	if (ask(device, HOST_TYPE, pages.address, &answer) != VK_SUCCESS) {

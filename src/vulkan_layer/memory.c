@@ -27,6 +27,15 @@ static VkDeviceSize round_up(const struct device *device, VkDeviceSize size)
 	return size > INT64_MAX - missing ? 0 : size + missing;
 }
 
+/* The driver would see to that, if it were its own memory. */
+static bool is_in_heap(const struct device *device, uint32_t type, VkDeviceSize size)
+{
+	VkPhysicalDeviceMemoryProperties memory;
+
+	device->gpu->instance->next.GetPhysicalDeviceMemoryProperties(device->gpu->handle, &memory);
+	return size <= memory.memoryHeaps[memory.memoryTypes[type].heapIndex].size;
+}
+
 /*
  * The driver's part. The structures of the application's chain that speak of descriptors are cut out, and so is
  * the one that dedicates the memory where the size had to grow: a dedicated size must be exact.
@@ -99,10 +108,11 @@ static VkResult allocate_exportable(struct device *device, const VkMemoryAllocat
 	VkResult result;
 
 	/* Memory of the GPU alone cannot leave the process; no query has promised it. */
-	if (!is_type_ours(device, info->memoryTypeIndex) || size == 0) {
+	if (!is_type_ours(device, info->memoryTypeIndex) || size == 0 ||
+		!is_in_heap(device, info->memoryTypeIndex, size)) {
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	}
-	if (pages_create(size, &pages) < 0) {
+	if (pages_create(size, device->gpu->alignment, &pages) < 0) {
 		return VK_ERROR_OUT_OF_HOST_MEMORY;
 	}
 	result = allocate_on(device, info, allocator, &pages, handle);
@@ -123,7 +133,7 @@ static VkResult allocate_imported(struct device *device, const VkMemoryAllocateI
 	if (!is_type_ours(device, info->memoryTypeIndex) || size == 0) {
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
-	error = pages_import(fd, size, &pages);
+	error = pages_import(fd, size, device->gpu->alignment, &pages);
 	if (error < 0) {
 		return error == -ENOMEM ? VK_ERROR_OUT_OF_HOST_MEMORY
 					: VK_ERROR_INVALID_EXTERNAL_HANDLE;
@@ -197,7 +207,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_fd_properties(VkDevice handle,
 	struct pages pages;
 	VkResult result;
 
-	if (!(type & FD_TYPES) || pages_import(fd, device->gpu->alignment, &pages) < 0) {
+	if (!(type & FD_TYPES) ||
+		pages_import(fd, device->gpu->alignment, device->gpu->alignment, &pages) < 0) {
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
 	result = device->next.GetMemoryHostPointerPropertiesEXT(

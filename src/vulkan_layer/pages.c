@@ -8,18 +8,47 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int map(int fd, uint64_t size, struct pages *pages)
+/* Address space of that size; what is needed to find it at a multiple of alignment is given back. */
+static uint8_t *reserve(size_t size, size_t alignment)
 {
-	void *address = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *begin = mmap(NULL, size + alignment, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t before;
 
-	if (address == MAP_FAILED) {
+	if (begin == MAP_FAILED) {
+		return NULL;
+	}
+	before = (alignment - (uintptr_t)begin % alignment) % alignment;
+	if (before > 0) {
+		munmap(begin, before);
+	}
+	munmap(begin + before + size, alignment - before);
+	return begin + before;
+}
+
+static int map(int fd, uint64_t size, uint64_t alignment, struct pages *pages)
+{
+	uint8_t *place;
+
+	if (alignment > SIZE_MAX / 4 || size > SIZE_MAX / 2) {
+		return -ENOMEM;
+	}
+	place = reserve((size_t)size, (size_t)alignment);
+	if (!place) {
 		return -errno;
 	}
-	*pages = (struct pages){ .fd = fd, .address = address, .size = (size_t)size };
+	if (mmap(place, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		MAP_FAILED) {
+		int error = -errno;
+
+		munmap(place, (size_t)size);
+		return error;
+	}
+	*pages = (struct pages){ .fd = fd, .address = place, .size = (size_t)size };
 	return 0;
 }
 
-int pages_create(uint64_t size, struct pages *pages)
+int pages_create(uint64_t size, uint64_t alignment, struct pages *pages)
 {
 	const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
 	int fd = memfd_create("virtio-gpud-vulkan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -31,7 +60,7 @@ int pages_create(uint64_t size, struct pages *pages)
 	if (size <= INT64_MAX) {
 		result = ftruncate(fd, (off_t)size) < 0 || fcntl(fd, F_ADD_SEALS, seals) < 0
 			? -errno
-			: map(fd, size, pages);
+			: map(fd, size, alignment, pages);
 	}
 	if (result < 0) {
 		close(fd);
@@ -51,14 +80,14 @@ static bool keeps_its_size(int fd)
 	return fstat(fd, &status) == 0 && !S_ISREG(status.st_mode);
 }
 
-int pages_import(int fd, uint64_t size, struct pages *pages)
+int pages_import(int fd, uint64_t size, uint64_t alignment, struct pages *pages)
 {
 	off_t end = lseek(fd, 0, SEEK_END);
 
 	if (end < 0 || (uint64_t)end < size || !keeps_its_size(fd)) {
 		return -EINVAL;
 	}
-	return map(fd, size, pages);
+	return map(fd, size, alignment, pages);
 }
 
 int pages_release(struct pages *pages)

@@ -303,6 +303,11 @@ static VkResult allocate_memory(VkDevice device, const VkMemoryAllocateInfo *inf
 	fake_vulkan_state.has_flags = find(info, VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO);
 	fake_vulkan_state.has_export = find(info, VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO);
 	fake_vulkan_state.has_import_fd = find(info, VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR);
+	if (host &&
+		((uintptr_t)host->pHostPointer % fake_vulkan_state.alignment != 0 ||
+			info->allocationSize % fake_vulkan_state.alignment != 0)) {
+		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
+	}
 	if (fake_vulkan_state.allocation_result == VK_SUCCESS) {
 		fake_vulkan_state.allocations++;
 		*memory = (VkDeviceMemory)++last_handle;
@@ -419,7 +424,7 @@ static VkResult get_host_pointer_properties(VkDevice device,
 {
 	(void)device;
 	if (type != VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT ||
-		(uintptr_t)pointer % 4096 != 0) {
+		(uintptr_t)pointer % fake_vulkan_state.alignment != 0) {
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
 	properties->memoryTypeBits = fake_vulkan_state.importable_types;

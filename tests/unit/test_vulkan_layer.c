@@ -335,19 +335,22 @@ static void test_images_as_the_driver_has_them(void **data)
 	assert_int_equal(image_properties(VK_IMAGE_TILING_OPTIMAL, HOST, &answer), VK_SUCCESS);
 }
 
-static void test_size_is_rounded_up(void **data)
+/* The driver refuses what is not aligned as it says. */
+static void test_size_and_address_are_aligned(void **data)
 {
-	VkDeviceMemory memory;
+	VkDeviceMemory memory, again;
 
 	(void)data;
-	fake->alignment = 65536;
+	fake->alignment = 1 << 20;
 	open_device();
-	assert_int_equal(export(FAKE_COHERENT, 65537, &memory), VK_SUCCESS);
-	assert_int_equal(fake->allocation.allocationSize, 131072);
+	assert_int_equal(export(FAKE_COHERENT, (1 << 20) + 1, &memory), VK_SUCCESS);
+	assert_int_equal(fake->allocation.allocationSize, 2 << 20);
 	assert_int_equal(fake->allocation.memoryTypeIndex, FAKE_COHERENT);
 	assert_non_null(fake->host_pointer);
 	assert_false(fake->has_export || fake->has_import_fd);
+	assert_int_equal(import(FAKE_COHERENT, fd_of(memory), 2 << 20, &again), VK_SUCCESS);
 	vkFreeMemory(device, memory, NULL);
+	vkFreeMemory(device, again, NULL);
 	assert_int_equal(fake->allocations, 0);
 }
 
@@ -419,8 +422,9 @@ static void test_memory_of_the_gpu_stays_there(void **data)
 	assert_int_equal(export(FAKE_LOCAL, PAGE, &memory), VK_ERROR_OUT_OF_DEVICE_MEMORY);
 	assert_int_equal(export(FAKE_BAR, PAGE, &memory), VK_ERROR_OUT_OF_DEVICE_MEMORY);
 	assert_int_equal(export(FAKE_COHERENT, UINT64_MAX, &memory), VK_ERROR_OUT_OF_DEVICE_MEMORY);
-	assert_int_equal(export(FAKE_COHERENT, (VkDeviceSize)INT64_MAX - PAGE + 1, &memory),
-		VK_ERROR_OUT_OF_HOST_MEMORY);
+	/* Its heap has 1 GiB. */
+	assert_int_equal(
+		export(FAKE_COHERENT, (1u << 30) + 1, &memory), VK_ERROR_OUT_OF_DEVICE_MEMORY);
 	assert_int_equal(fake->allocation.sType, 0);
 }
 
@@ -733,14 +737,29 @@ static unsigned int count_mappings(void)
 	return count;
 }
 
+/* proc(5), /proc/pid/statm: of address space. */
+static long count_pages(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "re");
+	long pages = 0;
+
+	assert_non_null(statm);
+	assert_int_equal(fscanf(statm, "%ld", &pages), 1);
+	fclose(statm);
+	return pages;
+}
+
 static void test_nothing_leaks(void **data)
 {
 	unsigned int fds;
 	VkDeviceMemory memory;
+	long pages;
 
 	(void)data;
+	fake->alignment = 16 << 20;
 	open_device();
 	fds = count_fds();
+	pages = count_pages();
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(export(FAKE_COHERENT, 100, &memory), VK_SUCCESS);
 		close(fd_of(memory));
@@ -752,6 +771,7 @@ static void test_nothing_leaks(void **data)
 	}
 	assert_int_equal(count_fds(), fds);
 	assert_int_equal(count_mappings(), 0);
+	assert_in_range(count_pages(), 0, pages + (long)(fake->alignment / PAGE));
 	/* What an application leaves goes with its device. */
 	assert_int_equal(export(FAKE_COHERENT, 100, &memory), VK_SUCCESS);
 	assert_int_equal(count_mappings(), 1);
@@ -785,7 +805,7 @@ int main(void)
 		TEST(test_refused_type_is_hidden),
 		TEST(test_buffers_can_be_exported),
 		TEST(test_images_as_the_driver_has_them),
-		TEST(test_size_is_rounded_up),
+		TEST(test_size_and_address_are_aligned),
 		TEST(test_descriptor_is_that_memory),
 		TEST(test_dedicated_allocations),
 		TEST(test_memory_of_the_gpu_stays_there),

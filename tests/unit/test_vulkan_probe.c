@@ -28,7 +28,7 @@ static int set_up(void **data)
 	*fake = (struct fake_vulkan){
 		.version = VK_API_VERSION_1_3,
 		.has_host_extension = true,
-		.alignment = 65536,
+		.alignment = 1 << 20,
 		.importable_types = BIT(FAKE_COHERENT) | BIT(FAKE_CACHED),
 	};
 	return 0;

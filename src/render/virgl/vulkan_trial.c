@@ -241,17 +241,19 @@ static bool try_layer_on(
 {
 	size_t size = import_size(trial);
 	int fd = memfd_create("virtio-gpud-probe", MFD_CLOEXEC);
-	void *pages = MAP_FAILED;
+	uint8_t *pages = MAP_FAILED;
 	bool works = false;
 
-	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
-		pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	/* Twice the size: there is an address in the first half that is a multiple of it. */
+	if (fd >= 0 && ftruncate(fd, (off_t)size * 2) == 0) {
+		pages = mmap(NULL, size * 2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	}
 	if (pages == MAP_FAILED) {
-		set_reason(gpu, "no memory file of %zu bytes for a trial", size);
+		set_reason(gpu, "no memory file of %zu bytes for a trial", size * 2);
 	} else {
-		works = try_import(device, mappable_types(trial), pages, size, gpu);
-		munmap(pages, size);
+		works = try_import(device, mappable_types(trial),
+			pages + (size - (uintptr_t)pages % size) % size, size, gpu);
+		munmap(pages, size * 2);
 	}
 	if (fd >= 0) {
 		close(fd);

@@ -227,6 +227,15 @@ static json_t *describe_memory(
 		number(totals->memory_peak), "max", number(config->max_memory));
 }
 
+/* The host-visible window; null: the driver has none. */
+static json_t *describe_window(const struct gpu_device_totals *totals)
+{
+	return totals->window_size
+		? json_pack("{s:o, s:o, s:o}", "mappings", number(totals->mappings), "mapped",
+			  number(totals->mapped_bytes), "size", number(totals->window_size))
+		: json_null();
+}
+
 static json_t *describe_resources(
 	const struct gpu_device_totals *totals, const struct bridge_config *config)
 {
@@ -243,7 +252,7 @@ static json_t *describe_bytes(const struct gpu_device_totals *totals)
 /* Borrows the name of a capset (VIRTIO 1.3, 5.7.6.8 Device Operation: controlq, GET_CAPSET_INFO). */
 static const char *capset_name(uint32_t capset)
 {
-	static const char *const names[] = { "virgl", "virgl", "virgl2" };
+	static const char *const names[] = { "virgl", "virgl", "virgl2", "other", "venus" };
 
 	return capset < sizeof(names) / sizeof(names[0]) ? names[capset] : "other";
 }
@@ -279,13 +288,14 @@ static json_t *describe_vm_stats(struct server *server, struct bridge *bridge)
 	struct bridge_stats stats = bridge_stats(bridge);
 
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:{s:o, s:o}}",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:{s:o, s:o}}",
 		"commands", describe_commands(device), "errors", describe_errors(device), "bytes",
 		describe_bytes(&totals), "resources", describe_resources(&totals, config), "memory",
-		describe_memory(&totals, config), "contexts", describe_contexts(device, &totals),
-		"pending", number(totals.pending), "notifications", "received",
-		number(stats.session.kicks), "sent", number(stats.session.calls), "messages",
-		number(stats.session.messages), "resets", number(stats.resets), "queues", "control",
+		describe_memory(&totals, config), "window", describe_window(&totals), "contexts",
+		describe_contexts(device, &totals), "pending", number(totals.pending),
+		"notifications", "received", number(stats.session.kicks), "sent",
+		number(stats.session.calls), "messages", number(stats.session.messages), "resets",
+		number(stats.resets), "queues", "control",
 		describe_queue(&stats.queues[WIRE_CONTROL_QUEUE]), "cursor",
 		describe_queue(&stats.queues[WIRE_CURSOR_QUEUE]));
 }

@@ -193,6 +193,9 @@ struct gpu_device_totals {
 	uint64_t memory_peak;
 	uint32_t resources;
 	uint32_t contexts;
+	uint32_t mappings; // in the host-visible window
+	uint64_t mapped_bytes;
+	uint64_t window_size; // 0: the driver has none
 	uint32_t pending; // requests taken and not completed
 };
 struct gpu_device_totals gpu_device_totals(const struct gpu_device *device);

@@ -35,7 +35,7 @@ const struct gpu_device_stats *gpu_device_error_stats(const struct gpu_device *d
 
 struct gpu_device_totals gpu_device_totals(const struct gpu_device *device)
 {
-	return (struct gpu_device_totals){
+	struct gpu_device_totals totals = {
 		.request_bytes = device->request_bytes,
 		.transfer_bytes = device->transfer_bytes,
 		.flushed_pixels = device->flushed_pixels,
@@ -43,8 +43,15 @@ struct gpu_device_totals gpu_device_totals(const struct gpu_device *device)
 		.memory_peak = device->limits.peak_memory,
 		.resources = device->limits.resources,
 		.contexts = device->contexts.count,
+		.window_size = gpu_window_size(device),
 		.pending = device->requests.used,
 	};
+
+	list_for_each(link, &device->mappings) {
+		totals.mappings++;
+		totals.mapped_bytes += container_of(link, struct gpu_mapping, link)->len;
+	}
+	return totals;
 }
 
 static struct gpu_context_status status_of(const struct gpu_context *context)

@@ -215,6 +215,9 @@ static void a_map_waits_and_others_do_not(void **state)
 	operation = end_window_operation(test->fixture, 0);
 	assert_true(operation.is_map && operation.offset == 2 * page && operation.len == 2 * page);
 	assert_int_equal(now(ticket), OK_MAP_INFO);
+	assert_int_equal(gpu_device_totals(test->fixture->device).mappings, 1);
+	assert_true(gpu_device_totals(test->fixture->device).mapped_bytes == 2 * page);
+	assert_true(gpu_device_totals(test->fixture->device).window_size == WINDOW_SIZE);
 	assert_int_equal(ticket->request.response_len, 32);
 	assert_int_equal(le32toh(ticket->request.response.map_info.map_info), 3);
 	ticket = submit_unmap(test, 1);
@@ -222,6 +225,7 @@ static void a_map_waits_and_others_do_not(void **state)
 	operation = end_window_operation(test->fixture, 0);
 	assert_true(!operation.is_map && operation.offset == 2 * page && operation.len == 2 * page);
 	assert_int_equal(now(ticket), OK);
+	assert_int_equal(gpu_device_totals(test->fixture->device).mappings, 0);
 	map_at(test, 1, 0);
 }
 

@@ -177,6 +177,18 @@ static void print_sizes(const json_t *vm)
 		format_size(get_number(memory, "max"), c));
 }
 
+static void print_window(const json_t *window)
+{
+	char mapped[32], size[32];
+
+	if (json_is_object(window)) {
+		printf("%-28s %" PRIu64 " (%s in a window of %s)\n", "blobs mapped",
+			get_number(window, "mappings"),
+			format_size(get_number(window, "mapped"), mapped),
+			format_size(get_number(window, "size"), size));
+	}
+}
+
 static void print_contexts(const json_t *contexts)
 {
 	const json_t *list = json_object_get(contexts, "list");
@@ -220,6 +232,7 @@ void report_stats(const json_t *answer)
 	print_queues(json_object_get(vm, "queues"));
 	print_contexts(json_object_get(vm, "contexts"));
 	print_sizes(vm);
+	print_window(json_object_get(vm, "window"));
 	printf("%-28s %" PRIu64 " (at most %" PRIu64 ")\n", "resources",
 		get_number(resources, "count"), get_number(resources, "max"));
 	printf("%-28s %" PRIu64 "\n", "requests pending", get_number(vm, "pending"));

@@ -11,13 +11,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import image, picture, vm
+from . import image, picture, vm, vulkanroot
 from .daemon import Daemon
 from .say import VmError
 
 DIALECTS = ("vmm", "own")
 # The same with a daemon that offers OpenGL.
 GL_DIALECTS = ("vmm-gl", "own-gl")
+# The same with Vulkan: QEMU's vhost-user-gpu-pci lets no blobs through. The daemon runs in the
+# Vulkan root, on lavapipe.
+VULKAN_DIALECTS = ("own-vk",)
 REFERENCE = "reference"
 OUTPUTS = 2
 MODE = (1280, 800)
@@ -42,7 +45,8 @@ def expect_same(got, wanted, what):
 class Bench:
     def __init__(self, dialect, build, accel, keep=False):
         self.gl = dialect.endswith("-gl")
-        self.dialect = dialect.removesuffix("-gl")
+        self.dialect = dialect.removesuffix("-gl").removesuffix("-vk")
+        self.vulkan_root = vulkanroot.vulkanroot() if dialect.endswith("-vk") else None
         self.build = build
         self.accel = accel
         self.keep = keep
@@ -60,8 +64,12 @@ class Bench:
             options = ["--display", f"headless,outputs={OUTPUTS},mode={MODE[0]}x{MODE[1]}"]
         if self.gl:
             options.append("--capset=virgl")
+        if self.vulkan_root:
+            options += ["--capset=venus", f"--render-server={self.vulkan_root.render_server}",
+                        f"--vulkan-driver={self.vulkan_root.driver('lvp')}"]
         if self.dialect != REFERENCE:
-            self.daemon = Daemon(self.build, self.work, *options, name=f"test-{self.dialect}")
+            self.daemon = Daemon(self.build, self.work, *options, name=f"test-{self.dialect}",
+                                 root=self.vulkan_root)
 
     def _devices(self):
         if self.dialect == "own":
@@ -155,6 +163,15 @@ class Bench:
         return self.daemon.commands()
 
     # -- what the tests do in the guest
+
+    def own_program(self, name):
+        """The name in the guest of a program of the build's tests/run, copied there if need be."""
+        target = f"/tmp/{name}"
+        if self.vm.run(f"test -x {target}")[0]:
+            program = Path(self.build) / "tests/run" / name
+            expect(program.exists(), f"{program} is not there: install libvulkan-dev and build")
+            self.vm.put_file(program, target)
+        return target
 
     def modetest(self, *words):
         """Leave modetest running in the guest, with words such as "-v"."""

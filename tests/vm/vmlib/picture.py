@@ -157,9 +157,12 @@ def read_png(path):
 def read_ppm(path):
     """A binary PPM of 8 bits a channel, as QEMU's screendump writes it."""
     with open(path, "rb") as file:
-        data = file.read()
+        return parse_ppm(file.read(), path)
+
+
+def parse_ppm(data, name):
     fields = data.split(maxsplit=4)[:4]
     if len(fields) < 4 or fields[0] != b"P6" or fields[3] != b"255":
-        raise VmError(f"{path} is not a binary PPM")
+        raise VmError(f"{name} is not a binary PPM")
     width, height = int(fields[1]), int(fields[2])
     return Picture(width, height, data[len(data) - width * height * 3:])

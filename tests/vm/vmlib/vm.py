@@ -5,6 +5,8 @@ How this works: guest.run() sends a shell line through a virtio-serial port to r
 waits for exit status and output; after a reboot of the guest wait_ready() waits for it to say
 READY again. Everything has a time limit, and close() ends QEMU whatever state it is in."""
 
+import base64
+import gzip
 import os
 import re
 import signal
@@ -26,6 +28,8 @@ KERNEL_WORDS = ("console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr
                 "net.ifnames=0 vt.global_cursor_default=0")
 # A guest under TCG on two shared cores is ready after about 10 s.
 READY_SECONDS = 120
+# What a shell line may carry: Linux limits each word to 128 KiB. A multiple of base64's 4.
+PIECE = 64 << 10
 # Where others use the machine too, what takes a second may take five: times to wait are those of an
 # idle machine, times this. They end what hangs; they judge no speed.
 PATIENCE = 5
@@ -181,6 +185,18 @@ class Vm:
         if status:
             raise VmError(f"in the guest, `{line}` ended with status {status}:\n{output.strip()}")
         return output
+
+    def put_file(self, path, target):
+        """Copy an executable file of the host's into the guest."""
+        text = base64.b64encode(gzip.compress(Path(path).read_bytes())).decode()
+        self.check(f": >{target}.gz")
+        for begin in range(0, len(text), PIECE):
+            self.check(f"echo {text[begin:begin + PIECE]} | base64 -d >>{target}.gz")
+        self.check(f"gunzip -c {target}.gz >{target} && rm {target}.gz && chmod 755 {target}")
+
+    def get_file(self, path, timeout=30):
+        """The bytes of a file of the guest's."""
+        return base64.b64decode(self.check(f"base64 {path}", timeout))
 
     def background(self, line):
         """Start a shell line in the guest and leave it running; returns its process id there.

@@ -134,6 +134,21 @@ static void it_is_told_driver_and_layer(void **state)
 	unsetenv("VK_DRIVER_FILES");
 }
 
+/* The loader does not look at VK_ADD_LAYER_PATH then. */
+static void the_layer_is_added_to_the_users_path(void **state)
+{
+	struct test *test = *state;
+	const struct virgl_server_config config = { .path = script, .layer = "/the/layer" };
+
+	write_script("#!/bin/sh\nenv >\"${0%/*}/told\"\n");
+	setenv("VK_LAYER_PATH", "/of/the/user", 1);
+	start(test, &config);
+	wait_for_end(test);
+	unsetenv("VK_LAYER_PATH");
+	assert_true(has_told("VK_LAYER_PATH=/of/the/user:/the/layer"));
+	assert_true(has_told("VK_INSTANCE_LAYERS=VK_LAYER_VIRTIO_GPUD_exportable_memory"));
+}
+
 static void it_is_told_nothing_that_is_not_asked_for(void **state)
 {
 	struct test *test = *state;
@@ -217,6 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(it_is_told_driver_and_layer),
+		TEST(the_layer_is_added_to_the_users_path),
 		TEST(it_is_told_nothing_that_is_not_asked_for),
 		TEST(it_can_be_started_again),
 		TEST(its_children_are_known),

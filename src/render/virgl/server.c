@@ -143,19 +143,31 @@ static int add(struct additions *additions, const char *name, const char *value)
 	return 0;
 }
 
-/* A layer that the environment names already stays. */
+/* Behind what the environment has, parted by a colon. */
+static int add_behind(struct additions *additions, const char *name, const char *value)
+{
+	const char *old = getenv(name);
+	char *text;
+	int error;
+
+	if (!old) {
+		return add(additions, name, value);
+	}
+	if (asprintf(&text, "%s:%s", old, value) < 0) {
+		return -ENOMEM;
+	}
+	error = add(additions, name, text);
+	free(text);
+	return error;
+}
+
+/* Where there is a VK_LAYER_PATH, the loader does not look at VK_ADD_LAYER_PATH. */
 static int add_layer(struct additions *additions, const char *folder)
 {
-	const char *layers = getenv("VK_INSTANCE_LAYERS");
-	char names[512];
+	const char *path = getenv("VK_LAYER_PATH") ? "VK_LAYER_PATH" : "VK_ADD_LAYER_PATH";
+	int error = add_behind(additions, path, folder);
 
-	if ((size_t)snprintf(names, sizeof(names), "%s%s%s", layers ? layers : "",
-		    layers ? ":" : "", LAYER_NAME) >= sizeof(names)) {
-		return -ENAMETOOLONG;
-	}
-	return add(additions, "VK_ADD_LAYER_PATH", folder) < 0
-		? -ENOMEM
-		: add(additions, "VK_INSTANCE_LAYERS", names);
+	return error < 0 ? error : add_behind(additions, "VK_INSTANCE_LAYERS", LAYER_NAME);
 }
 
 static int add_all(struct additions *additions, const struct virgl_server_config *config)

@@ -89,6 +89,7 @@ static int spawn_words(struct fe_backend *backend, char **words, int child_fd, i
 		posix_spawn_file_actions_adddup2(&actions, child_fd, child_fd);
 	}
 	if (log_fd >= 0) {
+		posix_spawn_file_actions_adddup2(&actions, log_fd, STDOUT_FILENO);
 		posix_spawn_file_actions_adddup2(&actions, log_fd, STDERR_FILENO);
 	}
 	backend->spawned_ns = fe_now_ns();

@@ -21,7 +21,7 @@ struct fe_backend {
 };
 
 /*
- * Starts the command with stderr going to log_fd (borrowed; -1: ours) and connects within 60 s. cpu: the
+ * Starts the command with what it prints going to log_fd (borrowed; -1: ours) and connects within 60 s. cpu: the
  * processor to run on; -1: any. Returns 0 or -errno; after -errno nothing is left behind.
  */
 int fe_backend_start(struct fe_backend *backend, const char *command, int log_fd, int cpu);

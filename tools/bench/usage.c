@@ -87,6 +87,51 @@ struct usage_counters usage_read(pid_t pid, int instructions_fd)
 	return counters;
 }
 
+/* proc(5), /proc/pid/task/tid/children; adds up those of one thread. */
+static void add_children(const char *task, struct usage_counters *counters)
+{
+	char path[320];
+	long pid;
+
+	snprintf(path, sizeof(path), "%s/children", task);
+	FILE *file = fopen(path, "re");
+	while (file && fscanf(file, "%ld", &pid) == 1) {
+		*counters = usage_sum(*counters, usage_read_family((pid_t)pid));
+	}
+	if (file) {
+		fclose(file);
+	}
+}
+
+struct usage_counters usage_read_family(pid_t pid)
+{
+	struct usage_counters counters = usage_read(pid, -1);
+	char path[300];
+
+	snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
+	DIR *tasks = opendir(path);
+	for (struct dirent *entry = tasks ? readdir(tasks) : NULL; entry; entry = readdir(tasks)) {
+		if (entry->d_name[0] != '.') {
+			snprintf(path, sizeof(path), "/proc/%ld/task/%.16s", (long)pid,
+				entry->d_name);
+			add_children(path, &counters);
+		}
+	}
+	if (tasks) {
+		closedir(tasks);
+	}
+	return counters;
+}
+
+struct usage_counters usage_sum(struct usage_counters a, struct usage_counters b)
+{
+	return (struct usage_counters){
+		.cpu_ns = a.cpu_ns + b.cpu_ns,
+		.switches = a.switches + b.switches,
+		.instructions = a.instructions + b.instructions,
+	};
+}
+
 struct usage_counters usage_difference(struct usage_counters a, struct usage_counters b)
 {
 	return (struct usage_counters){

@@ -26,7 +26,11 @@ int usage_open_instructions(pid_t pid);
 
 struct usage_counters usage_read(pid_t pid, int instructions_fd);
 
-/* a - b, field by field. */
+/* The same of the process and all that it started and are still there, without instructions. */
+struct usage_counters usage_read_family(pid_t pid);
+
+/* a + b and a - b, field by field. */
+struct usage_counters usage_sum(struct usage_counters a, struct usage_counters b);
 struct usage_counters usage_difference(struct usage_counters a, struct usage_counters b);
 
 struct usage_memory usage_read_memory(pid_t pid);

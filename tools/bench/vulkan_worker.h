@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_VULKAN_WORKER_H
+#define BENCH_VULKAN_WORKER_H
+
+/*
+ * `virtio-gpu-bench vulkan-worker --fd=N`, which `vulkan` starts once for each participant, with the
+ * participant's Vulkan driver in the environment. Returns the exit status.
+ */
+int vulkan_worker_main(int argc, char **argv);
+
+#endif

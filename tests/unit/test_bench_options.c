@@ -25,12 +25,13 @@ static int read_words(const struct options_kind *kind, char **words)
 
 #define READ(kind, ...) read_words(&(kind), (char *[]){ __VA_ARGS__, NULL })
 
-static void both_commands_read_the_same_words(void **state)
+static void commands_read_the_same_words(void **state)
 {
-	const struct options_kind *const kinds[] = { &options_of_transport, &options_of_gl };
+	const struct options_kind *const kinds[] = { &options_of_transport, &options_of_gl,
+		&options_of_vulkan };
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		assert_int_equal(READ(*kinds[i], "--backend", "a=x --socket-path=%s", "--cpus",
 					 "2,4,6", "--rounds", "3", "--operations", "7", "--bars"),
 			0);
@@ -60,6 +61,26 @@ static void wrong_words_are_refused(void **state)
 	assert_int_equal(READ(options_of_gl, "--help"), 1);
 }
 
+static void only_vulkan_reads_its_own_words(void **state)
+{
+	(void)state;
+	assert_int_equal(READ(options_of_vulkan, "--backend", "a=x %s", "--driver", "d",
+				 "--client-driver", "c", "--layer", "l", "--render-server", "r",
+				 "--daemon", "v %s", "--worker", "w"),
+		0);
+	assert_string_equal(options.vulkan.driver, "d");
+	assert_string_equal(options.vulkan.client_driver, "c");
+	assert_string_equal(options.vulkan.layer, "l");
+	assert_string_equal(options.vulkan.render_server, "r");
+	assert_string_equal(options.vulkan.daemon, "v %s");
+	assert_string_equal(options.vulkan.worker, "w");
+	assert_int_equal(READ(options_of_vulkan, "--backend", "a=x %s"), 0);
+	assert_null(options.vulkan.driver);
+	assert_string_equal(options.vulkan.daemon, ""); // there is no daemon beside the test
+	assert_int_equal(READ(options_of_gl, "--driver", "d"), -EINVAL);
+	assert_int_equal(READ(options_of_transport, "--daemon", "v %s"), -EINVAL);
+}
+
 /* There is no daemon beside the test, and for gl no other back end is known. */
 static void without_a_back_end_nothing_is_measured(void **state)
 {
@@ -70,7 +91,8 @@ static void without_a_back_end_nothing_is_measured(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(both_commands_read_the_same_words),
+		cmocka_unit_test(commands_read_the_same_words),
+		cmocka_unit_test(only_vulkan_reads_its_own_words),
 		cmocka_unit_test(wrong_words_are_refused),
 		cmocka_unit_test(without_a_back_end_nothing_is_measured),
 	};

@@ -22,6 +22,8 @@ void bars_collect(const struct results *results, struct bars *bars)
 	bars->count = 0;
 	if (results->table == &rows_of_gl) {
 		bars_of_gl(results, bars);
+	} else if (results->table == &rows_of_vulkan) {
+		bars_of_vulkan(results, bars);
 	} else {
 		bars_of_transport(results, bars);
 	}

@@ -30,6 +30,7 @@ struct bars {
 void bars_collect(const struct results *results, struct bars *bars);
 void bars_of_transport(const struct results *results, struct bars *bars);
 void bars_of_gl(const struct results *results, struct bars *bars);
+void bars_of_vulkan(const struct results *results, struct bars *bars);
 
 /* Adds a bar, named "name: what"; beyond BARS_MAX none. unit is borrowed. */
 void bars_add(struct bars *bars, const char *name, const char *what, const char *unit,

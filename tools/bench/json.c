@@ -70,7 +70,8 @@ static void put_environment(
 		options->backend_cpu, options->display_cpu, options->rounds,
 		options->seconds_per_cell);
 	put_string(file, options->note ? options->note : "");
-	fprintf(file, ",\n\"command\": \"%s\",\n\"gl_driver\": ", results->table->command);
+	fprintf(file, ",\n\"command\": \"%s\",\n\"%s\": ", results->table->command,
+		results->table == &rows_of_vulkan ? "vulkan_driver" : "gl_driver");
 	put_string(file, results->driver);
 }
 

@@ -5,11 +5,14 @@
 
 #include "bench/gl.h"
 #include "bench/transport.h"
+#include "bench/vulkan.h"
+#include "bench/vulkan_worker.h"
 
 static const char usage[] =
 	"Usage: virtio-gpu-bench COMMAND [OPTION...]\n"
 	"  transport    measure vhost-user-gpu back ends side by side\n"
 	"  gl           measure OpenGL through them beside direct calls of virglrenderer\n"
+	"  vulkan       measure Vulkan through servers of Venus beside the native driver\n"
 	"  --version\n"
 	"  --help\n"
 	"`virtio-gpu-bench COMMAND --help' tells more.\n";
@@ -23,6 +26,12 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(command, "gl") == 0) {
 		return gl_main(argc - 1, argv + 1);
+	}
+	if (strcmp(command, "vulkan") == 0) {
+		return vulkan_main(argc - 1, argv + 1);
+	}
+	if (strcmp(command, "vulkan-worker") == 0) {
+		return vulkan_worker_main(argc - 1, argv + 1);
 	}
 	if (strcmp(command, "--version") == 0) {
 		printf("virtio-gpu-bench %s\n", PROJECT_VERSION);

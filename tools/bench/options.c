@@ -32,7 +32,8 @@ const struct options_kind options_of_transport = {
 		"                            named `reference' (else the second) is what it is compared with\n"
 		"  --cpus DRIVER,BACKEND,DISPLAY\n"
 		"                            processors to pin to (default: not pinned)\n" COMMON_USAGE,
-	.daemon = "--socket-path=%s",
+	.program = "virtio-gpud",
+	.arguments = "--socket-path=%s",
 	.reference = "/usr/lib/qemu/vhost-user-gpu --socket-path=%s",
 };
 
@@ -47,7 +48,34 @@ const struct options_kind options_of_gl = {
 		"  --cpus DRIVER,BACKEND,BACKEND\n"
 		"                            processors to pin to: the driver's, and two for the threads of\n"
 		"                            a back end or of the direct calls (default: not pinned)\n" COMMON_USAGE,
-	.daemon = "--virgl --socket-path=%s",
+	.program = "virtio-gpud",
+	.arguments = "--virgl --socket-path=%s",
+};
+
+const struct options_kind options_of_vulkan = {
+	.command = "vulkan",
+	.usage =
+		"Usage: virtio-gpu-bench vulkan [OPTION...]\n"
+		"Measures a Vulkan program through servers of Venus beside the machine's own driver.\n"
+		"\n"
+		"  --backend NAME=COMMAND    a server that speaks vtest on the socket %s; several times; the\n"
+		"                            first is the subject, `reference' is what its latency is\n"
+		"                            compared with (default: virtio-gpu-run --vulkan, and\n"
+		"                            virgl_test_server --venus)\n"
+		"  --driver FILE             JSON file of the machine's Vulkan driver\n"
+		"  --client-driver FILE      likewise of Mesa's virtio driver, which speaks to servers\n"
+		"  --layer FOLDER            the memory layer's folder, for the native driver and the reference\n"
+		"  --render-server PROGRAM   virglrenderer's, for the reference\n"
+		"  --daemon COMMAND          a daemon with Venus on the socket %s, for the row `map + unmap'; empty:\n"
+		"                            none (default: virtio-gpud --venus)\n"
+		"  --worker COMMAND          words that start this program (under an ld.so of another release)\n"
+		"  --cpus DRIVER,BACKEND,BACKEND\n"
+		"                            processors to pin to: the Vulkan program's, and two for a server\n"
+		"                            and its processes (default: not pinned)\n" COMMON_USAGE,
+	.program = "virtio-gpu-run",
+	.arguments = "--vulkan --listen=%s",
+	.reference = "/usr/bin/virgl_test_server --venus --no-virgl --socket-path=%s",
+	.vulkan = true,
 };
 
 static int fail(const char *what, const char *value)
@@ -78,34 +106,63 @@ static int add_backend(struct options *options, const char *text)
 	return 0;
 }
 
-static void add_if_present(struct options *options, const char *name, const char *command)
+static bool is_present(const char *command)
 {
 	char program[PATH_MAX];
-	char text[PATH_MAX + 128];
 
 	snprintf(program, sizeof(program), "%.*s", (int)strcspn(command, " "), command);
-	if (access(program, X_OK) == 0) {
-		snprintf(text, sizeof(text), "%s=%.*s", name, PATH_MAX, command);
+	return access(program, X_OK) == 0;
+}
+
+static void add_if_present(struct options *options, const char *name, const char *command)
+{
+	char text[OPTIONS_COMMAND_SIZE + 128];
+
+	if (is_present(command)) {
+		snprintf(text, sizeof(text), "%s=%s", name, command);
 		add_backend(options, text);
+	}
+}
+
+/* The command line of a program in the folder of this one; "" when there is none. */
+static void write_command_beside(
+	char command[static OPTIONS_COMMAND_SIZE], const char *program, const char *arguments)
+{
+	char self[PATH_MAX] = "";
+	char *slash = readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 ? strrchr(self, '/')
+									     : NULL;
+
+	if (slash) {
+		*slash = '\0';
+		snprintf(command, OPTIONS_COMMAND_SIZE, "%.*s/%s %s", OPTIONS_COMMAND_SIZE / 2,
+			self, program, arguments);
+	}
+	if (!slash || !is_present(command)) {
+		command[0] = '\0';
 	}
 }
 
 static int add_default_backends(struct options *options, const struct options_kind *kind)
 {
-	char program[PATH_MAX] = "";
-	char command[PATH_MAX + 64];
-	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - sizeof("gpud"));
-	char *slash = length > 0 ? strrchr(program, '/') : NULL;
+	char command[OPTIONS_COMMAND_SIZE];
 
-	if (slash) {
-		strcpy(slash + 1, "virtio-gpud");
-		snprintf(command, sizeof(command), "%s %s", program, kind->daemon);
-		add_if_present(options, "virtio-gpud", command);
+	write_command_beside(command, kind->program, kind->arguments);
+	if (command[0] != '\0') {
+		add_if_present(options, kind->program, command);
 	}
 	if (kind->reference) {
 		add_if_present(options, "reference", kind->reference);
 	}
 	return options->backend_count > 0 ? 0 : fail("no back end found", "use --backend");
+}
+
+static void add_default_daemon(struct options *options)
+{
+	if (!options->vulkan.daemon) {
+		write_command_beside(
+			options->default_daemon, "virtio-gpud", "--venus --socket-path=%s");
+		options->vulkan.daemon = options->default_daemon;
+	}
 }
 
 static int read_cpus(struct options *options, const char *text)
@@ -139,9 +196,47 @@ static int read_operations(struct options *options, const char *text)
 		: fail("not 1 to 65536", text);
 }
 
-static int read_option(struct options *options, const struct options_kind *kind, int option)
+static int read_vulkan_option(
+	struct options *options, const struct options_kind *kind, int option, const char *name)
+{
+	struct options_vulkan *vulkan = &options->vulkan;
+
+	if (!kind->vulkan) {
+		return fail("only `vulkan' has this option", name);
+	}
+	switch (option) {
+	case 'D':
+		vulkan->driver = optarg;
+		return 0;
+	case 'C':
+		vulkan->client_driver = optarg;
+		return 0;
+	case 'L':
+		vulkan->layer = optarg;
+		return 0;
+	case 'R':
+		vulkan->render_server = optarg;
+		return 0;
+	case 'V':
+		vulkan->daemon = optarg;
+		return 0;
+	default:
+		vulkan->worker = optarg;
+		return 0;
+	}
+}
+
+static int read_option(
+	struct options *options, const struct options_kind *kind, int option, const char *name)
 {
 	switch (option) {
+	case 'D':
+	case 'C':
+	case 'L':
+	case 'R':
+	case 'V':
+	case 'W':
+		return read_vulkan_option(options, kind, option, name);
 	case 'b':
 		return add_backend(options, optarg);
 	case 'c':
@@ -183,6 +278,12 @@ int options_read(struct options *options, const struct options_kind *kind, int a
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "seconds-per-cell", required_argument, NULL, 's' },
 		{ "operations", required_argument, NULL, 'O' },
+		{ "driver", required_argument, NULL, 'D' },
+		{ "client-driver", required_argument, NULL, 'C' },
+		{ "layer", required_argument, NULL, 'L' },
+		{ "render-server", required_argument, NULL, 'R' },
+		{ "daemon", required_argument, NULL, 'V' },
+		{ "worker", required_argument, NULL, 'W' },
 		{ "poll", no_argument, NULL, 'p' },
 		{ "bars", no_argument, NULL, 'B' },
 		{ "only", required_argument, NULL, 'o' },
@@ -200,18 +301,22 @@ int options_read(struct options *options, const struct options_kind *kind, int a
 		.seconds_per_cell = 0.25,
 	};
 	for (;;) {
-		int option = getopt_long(argc, argv, "", table, NULL);
+		int index = 0;
+		int option = getopt_long(argc, argv, "", table, &index);
 
 		if (option < 0) {
 			break;
 		}
-		int result = read_option(options, kind, option);
+		int result = read_option(options, kind, option, table[index].name);
 		if (result != 0) {
 			return result;
 		}
 	}
 	if (optind < argc) {
 		return fail("unexpected argument", argv[optind]);
+	}
+	if (kind->vulkan) {
+		add_default_daemon(options);
 	}
 	return options->backend_count > 0 ? 0 : add_default_backends(options, kind);
 }

@@ -5,11 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_gl(const struct results *results)
-{
-	return results->table == &rows_of_gl;
-}
-
 static void print_header(const struct results *results, const struct environment *environment)
 {
 	const struct options *options = results->options;
@@ -22,8 +17,7 @@ static void print_header(const struct results *results, const struct environment
 		environment->processors, environment->load);
 	if (options->driver_cpu >= 0) {
 		printf("pinned      driver %d, back end %d, %s %d\n", options->driver_cpu,
-			options->backend_cpu, is_gl(results) ? "and" : "display",
-			options->display_cpu);
+			options->backend_cpu, results->table->second_cpu, options->display_cpu);
 	} else {
 		printf("pinned      no\n");
 	}
@@ -34,8 +28,12 @@ static void print_header(const struct results *results, const struct environment
 		printf("back end    %s = %s%s%s\n", options->backends[i].name,
 			options->backends[i].command, version[0] ? "  # " : "", version);
 	}
-	if (is_gl(results)) {
-		printf("GL driver   %s\n", results->driver);
+	if (results->table->driver) {
+		printf("%-11s %s\n", results->table->driver, results->driver);
+	}
+	if (options->vulkan.layer) {
+		printf("layer       %s, for the native driver and the reference\n",
+			options->vulkan.layer);
 	}
 	if (options->note) {
 		printf("note        %s\n", options->note);
@@ -89,9 +87,23 @@ static void print_line(const struct results *results, int index, size_t row)
 	printf("\n");
 }
 
+static bool is_measured(const struct results *results, size_t row)
+{
+	for (size_t i = 0; i < results->count; i++) {
+		if (!isnan(results_field(results, (int)i, row, SAMPLE_RATE).median)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void print_row(const struct results *results, size_t row)
 {
 	printf("\n%s\n", results->table->rows[row].name);
+	if (!is_measured(results, row)) {
+		printf("  not measured\n");
+		return;
+	}
 	for (size_t i = 0; i < results->count; i++) {
 		if (results_has_row(
 			    results, &results->participants[i], &results->table->rows[row])) {
@@ -150,12 +162,14 @@ void report_print(const struct results *results, const struct environment *envir
 	printf("\n%-26s %9s %9s %9s %9s %9s %8s %7s  %-20s  %-20s\n", "", "ops/s", "p50 us",
 		"p99 us", "CPU us/op", "instr/op", "switch/op",
 		results->table->last_column == SAMPLE_MESSAGES ? "msg/op" : "MB/s",
-		"rate / reference", is_gl(results) ? "rate / direct" : "rate / limit");
+		"rate / reference", results->table->ratio);
 	for (size_t row = 0; row < results->table->count; row++) {
 		if (results_wants_row(results, &results->table->rows[row])) {
 			print_row(results, row);
 		}
 	}
-	print_processes(results);
+	if (results->table->processes) {
+		print_processes(results);
+	}
 	print_failures(results);
 }

@@ -59,7 +59,8 @@ static void find_roles(struct results *results)
 		}
 	}
 	results->subject = 0;
-	if (results->reference < 0 && options->backend_count > 1 && results->table != &rows_of_gl) {
+	if (results->reference < 0 && options->backend_count > 1 &&
+		!results->table->named_reference) {
 		results->reference = 1;
 	}
 	if (results->reference == results->subject) {
@@ -121,8 +122,12 @@ bool results_wants_row(const struct results *results, const struct row *row)
 bool results_has_row(
 	const struct results *results, const struct participant *participant, const struct row *row)
 {
-	return results_wants_row(results, row) &&
-		(participant->backend || row->limit != ROW_NO_LIMIT);
+	const struct options_backend *backend = participant->backend;
+
+	if (row->limit == ROW_SUBJECT && backend != &results->options->backends[0]) {
+		return false;
+	}
+	return results_wants_row(results, row) && (backend || row->limit != ROW_NO_LIMIT);
 }
 
 static size_t collect(const struct results *results, int participant, size_t row,

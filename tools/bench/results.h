@@ -47,7 +47,7 @@ struct results {
 	int reference; // what it is compared with; -1: none
 	int polling; // the back end with --poll-us; -1: none
 	int limits;
-	char driver[RESULTS_DRIVER_SIZE]; // of GL, and its version; "" without
+	char driver[RESULTS_DRIVER_SIZE]; // of GL or Vulkan, and its version; "" without
 };
 
 /* Lists the participants; all samples are NAN. Ends the program when there is no memory. */

@@ -57,11 +57,34 @@ static const struct row gl[] = {
 	{ "draw, 3 in flight", ROW_GL_DRAW, ROW_DIRECT, 0, 0, 0, 0, 3, false, false },
 };
 
+#define VK_BUSY(name, kind, us, in_flight) \
+	{ name, kind, ROW_NATIVE, 0, 0, us, 0, in_flight, false, false }
+#define VK_COPY(name, kind, bytes) { name, kind, ROW_NATIVE, 0, 0, bytes, 1, 1, false, true }
+
+/* What is not cached is read slowly. */
+static const struct row vulkan[] = {
+	VK_BUSY("empty submit + wait", ROW_VK_EMPTY, 0, 1),
+	VK_BUSY("compute 10 ms", ROW_VK_COMPUTE, 10000, 1),
+	VK_BUSY("compute 50 ms", ROW_VK_COMPUTE, 50000, 1),
+	VK_BUSY("draw 10 ms", ROW_VK_DRAW, 10000, 1),
+	VK_BUSY("draw 10 ms, 2 in flight", ROW_VK_DRAW, 10000, 2),
+	VK_COPY("write 64 MiB, cached", ROW_VK_WRITE_CACHED, 64 << 20),
+	VK_COPY("write 64 MiB, not cached", ROW_VK_WRITE_UNCACHED, 64 << 20),
+	VK_COPY("write 16 MiB, device's", ROW_VK_WRITE_LOCAL, 16 << 20),
+	VK_COPY("read 64 MiB, cached", ROW_VK_READ_CACHED, 64 << 20),
+	VK_COPY("read 1 MiB, not cached", ROW_VK_READ_UNCACHED, 1 << 20),
+	VK_COPY("read 1 MiB, device's", ROW_VK_READ_LOCAL, 1 << 20),
+	{ "map + unmap", ROW_VK_MAP, ROW_SUBJECT, 0, 0, 0, 0, 1, false, false },
+};
+
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 const struct row_table rows_of_transport = {
 	.command = "transport",
 	.limits = "limit of the machine",
+	.ratio = "rate / limit",
+	.second_cpu = "display",
+	.processes = true,
 	.last_column = SAMPLE_MESSAGES,
 	.rows = transport,
 	.count = COUNT(transport),
@@ -69,9 +92,25 @@ const struct row_table rows_of_transport = {
 const struct row_table rows_of_gl = {
 	.command = "gl",
 	.limits = "direct calls",
+	.ratio = "rate / direct",
+	.second_cpu = "and",
+	.driver = "GL driver",
+	.named_reference = true,
+	.processes = true,
 	.last_column = SAMPLE_BANDWIDTH,
 	.rows = gl,
 	.count = COUNT(gl),
+};
+const struct row_table rows_of_vulkan = {
+	.command = "vulkan",
+	.limits = "native driver",
+	.ratio = "rate / native",
+	.second_cpu = "and",
+	.driver = "Vulkan",
+	.named_reference = true,
+	.last_column = SAMPLE_BANDWIDTH,
+	.rows = vulkan,
+	.count = COUNT(vulkan),
 };
 
 uint64_t row_bytes(const struct row *row)

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <png.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
  * driver: blobs, the window, fences of rings, and render processes that die, hang, or are asked for nonsense.
  * The Vulkan driver itself is used by other tests (test_programs.py, tests/vm/test_vulkan.py).
  *
- * VIRTIO_GPUD names a script that starts the daemon with Venus.
+ * VIRTIO_GPUD names a script that starts the daemon with Venus, VIRTIO_GPU_CTL the program.
  */
 
 enum {
@@ -36,6 +37,7 @@ enum {
 	CACHED = 1, // VIRTIO_GPU_MAP_CACHE_CACHED
 	WIDTH = 16,
 	HEIGHT = 8,
+	STRIDE = WIDTH * 4 + 32, // bytes
 	ANSWER_MS = 30000, // of a process that the daemon ends after 10 s, on a busy machine
 	MANY = 300, // blobs
 };
@@ -55,14 +57,22 @@ static const struct fe_gpu_options gpu_options = {
 	.window = { .kind = FE_WINDOW_MAPPED },
 };
 
+static char control_path[64];
+static char picture_path[64];
+
 static int setup_with(void **state, const struct fe_gpu_options *options)
 {
 	struct test *test = calloc(1, sizeof(*test));
+	char arguments[128];
 
 	assert_non_null(test);
+	snprintf(control_path, sizeof(control_path), "/tmp/test-venus-%d.sock", (int)getpid());
+	snprintf(picture_path, sizeof(picture_path), "/tmp/test-venus-%d.png", (int)getpid());
+	snprintf(arguments, sizeof(arguments), "--control=%s --display=headless,mode=%dx%d",
+		control_path, WIDTH, HEIGHT);
 	page = (uint64_t)sysconf(_SC_PAGESIZE);
 	test->gpu = &test->daemon.gpu;
-	daemon_start(&test->daemon, NULL, options);
+	daemon_start(&test->daemon, arguments, options);
 	test->gpu->timeout_ms = ANSWER_MS;
 	assert_true(test->gpu->window.size == WINDOW_SIZE);
 	assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
@@ -90,6 +100,7 @@ static int teardown(void **state)
 
 	daemon_assert_alive(&test->daemon);
 	daemon_stop(&test->daemon);
+	unlink(picture_path);
 	free(test);
 	return 0;
 }
@@ -259,17 +270,61 @@ static void memory_is_shared(void **state)
 	assert_null(fe_window_at(&test->gpu->window, 0, size));
 }
 
-/* What lies in the memory is what the screen shows, without its alpha. */
+/* The daemon's picture of its output, as virtio-gpu-ctl has it: XRGB without X, WIDTH x HEIGHT. */
+static void take_picture(uint32_t pixels[static WIDTH * HEIGHT])
+{
+	png_image image = { .version = PNG_IMAGE_VERSION };
+	char line[512];
+
+	snprintf(line, sizeof(line), "%s --socket %s screenshot %s", getenv("VIRTIO_GPU_CTL"),
+		control_path, picture_path);
+	assert_int_equal(system(line), 0);
+	assert_true(png_image_begin_read_from_file(&image, picture_path));
+	assert_int_equal(image.width, WIDTH);
+	assert_int_equal(image.height, HEIGHT);
+	image.format = PNG_FORMAT_BGRA;
+	assert_true(png_image_finish_read(&image, NULL, pixels, 0, NULL));
+	for (size_t i = 0; i < WIDTH * HEIGHT; i++) {
+		pixels[i] &= 0xffffff;
+	}
+}
+
+static uint32_t pattern(uint32_t i, uint32_t seed)
+{
+	return (i * 0x01030507u + seed) & 0xffffff;
+}
+
+static void fill(uint8_t *bytes, uint32_t seed)
+{
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		uint32_t pixel = pattern(i, seed) | 0x5a000000; // X is anything
+
+		memcpy(bytes + 64 + i / WIDTH * STRIDE + i % WIDTH * 4, &pixel, 4);
+	}
+}
+
+static void assert_shown(uint32_t seed)
+{
+	uint32_t pixels[WIDTH * HEIGHT];
+
+	take_picture(pixels);
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		assert_int_equal(pixels[i], pattern(i, seed));
+	}
+}
+
+/* What lies in the memory is what the screen shows, without its alpha, by the guest's stride and offset. */
 static void memory_is_shown(void **state)
 {
 	struct test *test = *state;
+	const struct virtio_gpu_rect whole = fe_rect(0, 0, WIDTH, HEIGHT);
 	const struct virtio_gpu_set_scanout_blob show = {
-		.r = fe_rect(0, 0, WIDTH, HEIGHT),
+		.r = whole,
 		.resource_id = BLOB,
 		.width = WIDTH,
 		.height = HEIGHT,
 		.format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
-		.strides = { WIDTH * 4 },
+		.strides = { STRIDE },
 		.offsets = { 64 },
 	};
 	struct virtio_gpu_set_scanout_blob wrong = show;
@@ -277,14 +332,20 @@ static void memory_is_shown(void **state)
 
 	assert_int_equal(create_memory(test, CONTEXT, BLOB, page), OK);
 	bytes = map(test, BLOB, 0, page);
-	memset(bytes, 0x5a, page);
+	fill(bytes, 1);
 	assert_int_equal(fe_gpu_set_scanout_blob(test->gpu, &show), OK);
-	assert_int_equal(fe_gpu_resource_flush(test->gpu, BLOB, fe_rect(0, 0, WIDTH, HEIGHT)), OK);
-	wrong.offsets[0] = (uint32_t)page - WIDTH * HEIGHT * 4 + 1;
+	assert_int_equal(fe_gpu_resource_flush(test->gpu, BLOB, whole), OK);
+	assert_shown(1);
+	wrong.offsets[0] = (uint32_t)page - STRIDE * (HEIGHT - 1) - WIDTH * 4 + 1;
 	assert_int_equal(fe_gpu_set_scanout_blob(test->gpu, &wrong), ERR_PARAMETER);
-	/* It stays on the screen without its context and its number. */
+	fill(bytes, 2);
+	assert_int_equal(fe_gpu_resource_flush(test->gpu, BLOB, whole), OK);
+	assert_shown(2);
+	/* It stays on the screen without its context. */
 	assert_int_equal(fe_gpu_ctx_destroy(test->gpu, CONTEXT), OK);
-	assert_int_equal(fe_gpu_resource_flush(test->gpu, BLOB, fe_rect(0, 0, WIDTH, HEIGHT)), OK);
+	fill(bytes, 3);
+	assert_int_equal(fe_gpu_resource_flush(test->gpu, BLOB, whole), OK);
+	assert_shown(3);
 }
 
 /* Numbers that the context does not know, sizes that are none: errors, and the context goes on. */

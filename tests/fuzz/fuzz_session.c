@@ -5,7 +5,7 @@
  *
  * How this works: the input is a script. Its first bytes choose the daemon's configuration and the
  * dialect; then each step is a byte and its arguments: commands, kicks, stop, cont, reset, memory that
- * comes and goes, answers of the VMM's display, and, among them, messages and rings that break the
+ * comes and goes, answers of the VMM's display and on the back end's channel, and, among them, messages and rings that break the
  * rules. After each step the daemon's loop runs until nothing is ready, and what it said is taken off
  * the sockets. Both ends are in one thread and nothing sleeps, so an input does the same every time.
  *
@@ -235,7 +235,8 @@ static void negotiate(struct play *play)
 	const uint64_t features = 1u << VHOST_PROTOCOL_F_MQ | 1u << VHOST_PROTOCOL_F_REPLY_ACK |
 		1u << VHOST_PROTOCOL_F_BACKEND_REQ | 1u << VHOST_PROTOCOL_F_CONFIG |
 		1u << VHOST_PROTOCOL_F_BACKEND_SEND_FD | 1u << VHOST_PROTOCOL_F_RESET_DEVICE |
-		1u << VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1u << VHOST_PROTOCOL_F_STATUS;
+		1u << VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1u << VHOST_PROTOCOL_F_STATUS |
+		1u << VHOST_PROTOCOL_F_SHMEM;
 	struct fe_session *session = &play->session;
 
 	fe_session_send(session, VHOST_GET_FEATURES, VHOST_FLAG_VERSION, NULL, 0, NULL, 0);
@@ -243,6 +244,7 @@ static void negotiate(struct play *play)
 	fe_session_set_protocol_features(session, features);
 	fe_session_set_backend_req(session);
 	fe_session_set_owner(session);
+	fe_session_send(session, VHOST_GET_SHMEM_CONFIG, VHOST_FLAG_VERSION, NULL, 0, NULL, 0);
 	settle(play);
 }
 
@@ -509,6 +511,25 @@ static void step_display(struct play *play)
 	}
 }
 
+/* What the front end says to the back end's requests, asked for or not, whole or in pieces. */
+static void step_channel(struct play *play)
+{
+	uint8_t how = input_u8(play->input);
+	const struct vhost_header request = { .request = how % 16 };
+	uint8_t bytes[32];
+	size_t size;
+
+	if (play->session.backend_requests < 0 || how >= 0xf0) {
+		fe_session_set_backend_req(&play->session);
+	} else if (how < 0x80) {
+		fe_session_backend_reply(&play->session, &request, how >> 4 & 1);
+	} else {
+		size = 1 + input_u8(play->input) % sizeof(bytes);
+		input_take(play->input, bytes, size);
+		send(play->session.backend_requests, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+}
+
 /* What the control socket can ask for at any time. */
 static void step_control(struct play *play)
 {
@@ -538,7 +559,7 @@ static void one_step(struct play *play)
 	static void (*const steps[])(struct play *play) = { step_command, step_command,
 		step_command, step_command, step_command, step_command, step_command, step_restart,
 		step_ring, step_message, step_vring, step_bytes, step_config, step_region,
-		step_display, step_control, step_pixels };
+		step_display, step_control, step_pixels, step_channel };
 	uint8_t which = input_u8(play->input);
 
 	steps[which % (sizeof(steps) / sizeof(steps[0]))](play);

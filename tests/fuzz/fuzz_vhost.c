@@ -11,8 +11,8 @@
  * in it, and an input does the same every time.
  *
  * What must hold besides what the sanitizers watch: the device is called in an order that
- * vhost_device_ops allows, `closed` comes once at most, and once certainly when the peer hung up,
- * answers are well formed, and no descriptor stays open.
+ * vhost_device_ops allows, what it asks of the window ends once, `closed` comes once at most, and once
+ * certainly when the peer hung up, answers are well formed, and no descriptor stays open.
  */
 
 #include <assert.h>
@@ -45,6 +45,8 @@ enum {
 	REPLIES_MAX = 8192,
 	FILE_SIZE = 64 << 10,
 	CONFIG_SIZE = 16,
+	WINDOW_SIZE = 1 << 20,
+	TOKENS = STEPS_MAX, // of the window: one a step
 	/* Where put_request expects a ring, which the input may describe so, or not. */
 	RING_ENTRIES = 16,
 	RING_STRIDE = 0x4000,
@@ -81,6 +83,9 @@ struct play {
 	bool reads; // the peer reads after each step
 
 	bool closed;
+	bool pending[TOKENS]; // what was asked of the window and has not ended
+	uint32_t token; // next
+	bool asking; // the device asks just now
 	struct virtq *rings[QUEUES_MAX]; // that run
 	struct held_request held[HELD_MAX];
 
@@ -243,6 +248,17 @@ static void handle_reset(void *device)
 	for (size_t i = 0; i < HELD_MAX; i++) {
 		play->held[i].taken = false;
 	}
+	memset(play->pending, 0, sizeof(play->pending));
+}
+
+static void handle_window_operation_done(void *device, uint64_t token, int result)
+{
+	struct play *play = to_play(device);
+
+	demand(!play->asking, "an operation of the window ends while it is asked for");
+	demand(token < TOKENS && play->pending[token], "an operation of the window ends twice");
+	demand(result == 0 || result == -EIO, "how an operation of the window ends");
+	play->pending[token] = false;
 }
 
 static void handle_set_gpu_socket(void *device, int socket)
@@ -275,6 +291,7 @@ static const struct vhost_device_ops device_ops = {
 	.suspended = handle_suspended,
 	.reset = handle_reset,
 	.set_gpu_socket = handle_set_gpu_socket,
+	.window_operation_done = handle_window_operation_done,
 	.closed = handle_closed,
 };
 
@@ -284,8 +301,7 @@ static void check_reply(const struct vhost_header *header)
 {
 	demand(header->flags == (VHOST_FLAG_VERSION | VHOST_FLAG_REPLY), "flags of an answer");
 	demand(header->request < VHOST_REQUEST_COUNT, "an answer to no request");
-	demand(header->size <= sizeof(struct vhost_config_header) + VHOST_CONFIG_MAX,
-		"an answer too large");
+	demand(header->size <= sizeof(struct vhost_shmem_config), "an answer too large");
 }
 
 static void take_replies(struct play *play)
@@ -435,12 +451,85 @@ static void step_fail_queue(struct play *play)
 	}
 }
 
+/* Takes one request of the back end, if there is one whole. */
+static bool take_request(struct play *play, struct vhost_header *header)
+{
+	uint8_t payload[sizeof(struct vhost_shmem_map)];
+	int fds[FD_MESSAGE_MAX];
+	size_t count = 0;
+	bool too_many = false;
+	ssize_t got = fd_receive(play->channel, header, sizeof(*header), fds, &count, &too_many);
+
+	/* Rubbish comes too, where the channel was also given away as something else. */
+	if (got == sizeof(*header) && header->size <= sizeof(payload)) {
+		recv(play->channel, payload, header->size, MSG_DONTWAIT);
+	}
+	fd_close_all(fds, count);
+	return got == sizeof(*header);
+}
+
 static void step_read(struct play *play)
 {
-	uint8_t bytes[1024];
+	struct vhost_header header;
 
 	take_replies(play);
-	recv(play->channel, bytes, sizeof(bytes), MSG_DONTWAIT);
+	for (int i = 0; i < STEPS_MAX && take_request(play, &header); i++) {
+	}
+}
+
+/* The window. */
+
+/* Pages, mostly. */
+static uint64_t input_offset(struct play *play, uint8_t pages)
+{
+	uint8_t number = input_u8(play->input);
+
+	return number < 0xf0 ? number % pages * UINT64_C(4096) : input_u64(play->input);
+}
+
+static void note_asked(struct play *play, int result)
+{
+	play->asking = false;
+	demand(result == VHOST_PENDING || result < 0, "what asking the window says");
+	play->pending[play->token++] = result == VHOST_PENDING;
+}
+
+static void step_map(struct play *play)
+{
+	uint8_t kind = input_u8(play->input);
+	struct vhost_window_map map = { .fd = play->fds[kind % KIND_COUNT],
+		.writable = kind & 0x80 };
+
+	map.offset = input_offset(play, 16);
+	map.len = input_offset(play, 4);
+	map.fd_offset = input_offset(play, 8);
+	play->asking = true;
+	note_asked(play, vhost_session_map(play->session, &map, play->token));
+}
+
+static void step_unmap(struct play *play)
+{
+	uint64_t offset = input_offset(play, 16);
+	uint64_t len = input_offset(play, 4);
+
+	play->asking = true;
+	note_asked(play, vhost_session_unmap(play->session, offset, len, play->token));
+}
+
+/* Answers requests, in order. */
+static void step_serve(struct play *play)
+{
+	uint8_t how = input_u8(play->input);
+	struct {
+		struct vhost_header header;
+		uint8_t value[8];
+	} answer = { .value = { how & 1 } };
+
+	for (int i = 0; i <= how >> 5 && take_request(play, &answer.header); i++) {
+		answer.header.flags = VHOST_FLAG_VERSION | VHOST_FLAG_REPLY;
+		answer.header.size = sizeof(answer.value);
+		send(play->channel, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
 }
 
 /* Answers on the channel for back-end requests, asked for or not. */
@@ -471,7 +560,8 @@ static void one_step(struct play *play)
 {
 	static void (*const steps[])(struct play *play) = { step_chunk, step_message, step_kick,
 		step_request, step_guest_memory, step_answers, step_config_changed, step_fail_queue,
-		step_read, step_channel, step_mode, step_shrink, step_together };
+		step_read, step_channel, step_mode, step_shrink, step_together, step_map,
+		step_unmap, step_serve };
 	uint8_t which = input_u8(play->input);
 
 	steps[which % (sizeof(steps) / sizeof(steps[0]))](play);
@@ -521,6 +611,7 @@ static void make_session(struct play *play, uint8_t how)
 
 	play->config.queue_count = 1 + (how & 3) % QUEUES_MAX;
 	play->config.max_memory_slots = how & 0x20 ? 2 : 8;
+	play->config.window_size = WINDOW_SIZE;
 	play->destroy_when_closed = how & 0x04;
 	play->reads = !(how & 0x10);
 	play->at_once = !(how & 0x40);

@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 (CHUNK, MESSAGE, KICK, REQUEST, MEMORY, ANSWERS, CONFIG_CHANGED, FAIL, READ, CHANNEL,
- MODE, SHRINK, TOGETHER) = range(13)
+ MODE, SHRINK, TOGETHER, MAP, UNMAP, SERVE) = range(16)
 (KICK_FD, OTHER_KICK_FD, CALL_FD, MEMORY_FD, OTHER_FD, SOCKET_FD, PIPE_FD,
  NULL_FD) = range(8)
 # Bits of the first byte; the lowest two say how many queues.
@@ -22,9 +22,10 @@ DESTROY, HANG_UP, SILENT, FEW_SLOTS, LATER, NARROW = 0x04, 0x08, 0x10, 0x20, 0x4
 SET_BACKEND_REQ_FD, GET_CONFIG, SET_CONFIG = 21, 24, 25
 GPU_SET_SOCKET, RESET_DEVICE = 33, 34
 GET_MAX_MEM_SLOTS, ADD_MEM_REG, REM_MEM_REG, SET_STATUS, GET_STATUS = range(36, 41)
+GET_SHMEM_CONFIG = 44
 
 FEATURES = 1 << 32 | 1 << 30 | 1 << 29 | 1 << 28 | 2
-PROTOCOL_FEATURES = 0x1a629
+PROTOCOL_FEATURES = 0x41a629
 USER = 0x10000000  # where the front end has the guest's memory
 SIZE = 64 << 10
 NO_FD = 0x100
@@ -83,7 +84,7 @@ def handshake():
     return (message(GET_FEATURES) + message(GET_PROTOCOL_FEATURES) +
             message(SET_PROTOCOL_FEATURES, number(PROTOCOL_FEATURES)) + message(GET_QUEUE_NUM) +
             message(GET_MAX_MEM_SLOTS) + message(SET_BACKEND_REQ_FD, b"", SOCKET_FD) +
-            message(SET_OWNER) + message(GET_CONFIG, config(0, 20)))
+            message(SET_OWNER) + message(GET_CONFIG, config(0, 20)) + message(GET_SHMEM_CONFIG))
 
 
 def memory(slots=False):
@@ -121,6 +122,30 @@ def kick():
 
 def work():
     return request(0) + request(1) + kick() + request(0, 2) + request(0, 4) + kick()
+
+
+def blob_map(page, pages=1):
+    return bytes([MAP, 0x80 | OTHER_FD, page, pages, 0])
+
+
+def blob_unmap(page, pages=1):
+    return bytes([UNMAP, page, pages])
+
+
+def serve(count=1, refuse=0):
+    return bytes([SERVE, count - 1 << 5 | refuse])
+
+
+def blob_region(page):
+    return region(1 << 40 | page << 12, 4096, 1 << 40 | page << 12)
+
+
+def listed(page):
+    return message(ADD_MEM_REG, number(0) + blob_region(page), OTHER_FD)
+
+
+def unlisted(page):
+    return message(REM_MEM_REG, number(0) + blob_region(page))
 
 
 def sessions():
@@ -175,6 +200,27 @@ def sessions():
     yield "channel", two | HANG_UP, (handshake() + start() + work() + bytes([CONFIG_CHANGED]) +
                                      bytes([CHANNEL, 19]) + frame(2, number(0), 5) +
                                      bytes([CONFIG_CHANGED, CHANNEL, 7]) + bytes(8))
+    mapped = handshake() + start(slots=True) + blob_map(1) + serve() + listed(1)
+    yield "window", two | HANG_UP, mapped + blob_unmap(1) + serve() + unlisted(1)
+    yield "window-two", two, (handshake() + start() + blob_map(1) + blob_map(2) + serve(2) +
+                              listed(1) + listed(2) + blob_unmap(2) + blob_map(2))
+    yield "window-table", two | HANG_UP, (
+        handshake() + start() + blob_map(0) + serve() +
+        message(SET_MEM_TABLE, table(region(), blob_region(0)), MEMORY_FD, OTHER_FD) + kick())
+    yield "window-refused", two | HANG_UP, (handshake() + start() + blob_map(1) + serve(refuse=1) +
+                                            blob_map(1) + serve() + blob_unmap(1) +
+                                            serve(refuse=1))
+    yield "window-paused", two | HANG_UP, (mapped + stop() + blob_map(3) + blob_unmap(1) +
+                                           start(base=3) + serve(2))
+    yield "window-reset", two | HANG_UP, (mapped + blob_map(3) + message(RESET_DEVICE) + start() +
+                                          blob_map(3) + serve(4) + unlisted(1) + serve(4))
+    yield "window-late", two | HANG_UP, (mapped + blob_map(3) + stop() + serve() +
+                                         message(GET_CONFIG, config(0, 16)) + start() + serve(4))
+    yield "window-channel", two | HANG_UP, (mapped + blob_map(3) + blob_unmap(1) +
+                                            message(SET_BACKEND_REQ_FD, b"", SOCKET_FD) + serve(8))
+    yield "window-unasked", two | HANG_UP, (mapped + bytes([CHANNEL, 19]) + frame(9, number(0), 5))
+    yield "window-wrong", two | HANG_UP, (mapped + bytes([MAP, MEMORY_FD, 0xff]) + number(2**64 - 1) +
+                                          bytes([1, 0]) + blob_map(1, 2) + blob_unmap(2))
     yield "owner", two | HANG_UP, handshake() + start() + message(RESET_OWNER) + work()
     yield "display", two | HANG_UP, (handshake() + message(GPU_SET_SOCKET, b"", SOCKET_FD) +
                                      start() + message(GPU_SET_SOCKET, b"", NULL_FD))

@@ -21,6 +21,7 @@
 #include "frontend/memory.h"
 #include "frontend/queue.h"
 #include "frontend/session.h"
+#include "frontend/window.h"
 #include "memory/mmap.h"
 #include "vhost/session.h"
 
@@ -63,6 +64,8 @@ struct test {
 	uint64_t protocol_features;
 
 	struct fe_session front;
+	struct fe_pump pump; // with it, waiting runs the loop
+	struct fe_window window; // of the tests with a front end of ours
 	struct fe_memory ram;
 	struct fe_queue ring;
 };
@@ -316,6 +319,7 @@ static struct test *create_test(uint64_t window_size)
 	test->memory = memory_create(&memory_mmap_ops, SLOTS);
 	assert_non_null(test->loop);
 	assert_non_null(test->memory);
+	fe_window_init(&test->window);
 	fe_memory_init(&test->ram);
 	assert_int_equal(fe_memory_add_region(&test->ram, MEMORY_AT, 4 * test->page), 0);
 	assert_int_equal(fe_queue_init(&test->ring, &test->ram, 16), 0);
@@ -357,6 +361,7 @@ static int teardown(void **state)
 {
 	struct test *test = *state;
 
+	fe_window_close(&test->window);
 	vhost_session_destroy(test->session);
 	fe_session_close(&test->front);
 	fe_queue_finish(&test->ring);
@@ -894,7 +899,7 @@ static void test_unmaps_of_what_is_not_mapped(void **state)
 	wait_for_done(test, 1);
 	assert_int_equal(vhost_session_unmap(test->session, 0, page, 2), -ENOENT);
 	assert_int_equal(vhost_session_unmap(test->session, page, page, 2), -ENOENT);
-	assert_int_equal(vhost_session_unmap(test->session, 4 * page, page, 2), -ENOENT);
+	assert_int_equal(vhost_session_unmap(test->session, 4 * page, 2 * page, 2), -ENOENT);
 	assert_asks_nothing(test);
 	assert_int_equal(vhost_session_unmap(test->session, 0, 2 * page, 2), VHOST_PENDING);
 	assert_int_equal(vhost_session_unmap(test->session, 0, 2 * page, 3), -ENOENT);
@@ -953,16 +958,70 @@ static void test_front_end_that_lists_nothing_has_more(void **state)
 	assert_room_for(test, SLOTS);
 }
 
+/* The kernel limits the descriptors that are on their way. */
+static void test_requests_without_answer_are_bounded(void **state)
+{
+	struct test *test = *state;
+
+	assert_room_for(test, 480);
+	for (uint64_t i = 1; i <= 64; i++) {
+		struct asked asked = receive_asked(test);
+
+		assert_int_equal(asked.map.offset, i * test->page);
+		fd_close(&asked.fd);
+	}
+	assert_asks_nothing(test);
+	answer(test, VHOST_BACKEND_SHMEM_MAP, 0);
+	struct asked asked = receive_asked(test);
+	assert_int_equal(asked.map.offset, 65 * test->page);
+	fd_close(&asked.fd);
+	assert_asks_nothing(test);
+}
+
+/* A channel into which only some requests fit. */
+static void set_narrow_channel(struct test *test)
+{
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &(int){ 0 }, sizeof(int));
+	fd_close(&test->front.backend_requests);
+	test->front.backend_requests = ends[0];
+	assert_int_equal(tell(test, VHOST_SET_BACKEND_REQ_FD, NULL, 0, &ends[1], 1), 0);
+	close(ends[1]);
+}
+
+/* What waits for a socket that is full goes when it is read, though nothing is answered. */
+static void test_reading_makes_room(void **state)
+{
+	struct test *test = *state;
+	int fd = make_file(test->page);
+
+	set_narrow_channel(test);
+	for (uint64_t i = 0; i < 60; i++) {
+		assert_int_equal(map_file(test, fd, i * test->page, test->page, i), VHOST_PENDING);
+	}
+	for (uint64_t i = 0; i < 60; i++) {
+		struct asked asked = receive_asked(test);
+
+		assert_int_equal(asked.map.offset, i * test->page);
+		fd_close(&asked.fd);
+	}
+	close(fd);
+}
+
 /* A front end that does not read: what does not fit into the socket waits, and none is lost. */
 static void test_full_socket_loses_nothing(void **state)
 {
 	struct test *test = *state;
+	uint64_t next = 1;
 
-	setsockopt(test->front.backend_requests, SOL_SOCKET, SO_RCVBUF, &(int){ 0 }, sizeof(int));
+	set_narrow_channel(test);
 	assert_room_for(test, 480);
 	settle(test);
-	vhost_session_config_changed(test->session);
-	for (uint64_t i = 1; i <= 480; i++) {
+	/* Does not fit either. */
+	assert_int_equal(vhost_session_config_changed(test->session), 0);
+	while (next <= 480) {
 		struct vhost_header header;
 		struct vhost_shmem_map map;
 		int fd;
@@ -971,17 +1030,19 @@ static void test_full_socket_loses_nothing(void **state)
 		assert_int_equal(fe_session_backend_receive(
 					 &test->front, &header, &map, sizeof(map), &fd, CHANNEL_MS),
 			0);
-		if (header.request == VHOST_BACKEND_CONFIG_CHANGE) {
-			assert_int_equal(header.size, 0);
-			i--;
-		} else {
-			assert_int_equal(map.offset, i * test->page);
+		if (header.request == VHOST_BACKEND_SHMEM_MAP) {
+			assert_int_equal(map.offset, next++ * test->page);
 			assert_true(fd >= 0);
+		} else {
+			assert_int_equal(header.request, VHOST_BACKEND_CONFIG_CHANGE);
+			assert_int_equal(fd, -1);
+			assert_true(next < 64);
 		}
 		fd_close(&fd);
 		answer(test, header.request, 0);
 	}
 	assert_asks_nothing(test);
+	assert_true(vhost_session_has_window(test->session));
 }
 
 /* Blobs in the memory table. */
@@ -1071,6 +1132,40 @@ static void test_table_that_fails_changes_nothing(void **state)
 	close(files[1]);
 }
 
+/* It is guest memory to us only as long as it can be remembered as none. */
+static void test_listed_mappings_are_bounded(void **state)
+{
+	struct test *test = *state;
+	int fd = map_listed(test, 0, 1);
+
+	for (uint64_t i = 1; i < 512; i++) {
+		assert_int_equal(list_page(test, i * test->page, fd), 0);
+	}
+	assert_int_equal(list_page(test, 512 * test->page, fd), 1);
+	assert_int_equal(unlist_page(test, 7 * test->page), 0);
+	assert_int_equal(list_page(test, 512 * test->page, fd), 0);
+	close(fd);
+}
+
+static void test_only_what_is_listed_is_removed(void **state)
+{
+	struct test *test = *state;
+	int fd = map_listed(test, test->page, 1);
+	const struct vhost_memory_region region = describe_page(test, test->page);
+	struct vhost_single_region wrong[3] = { { .region = region }, { .region = region },
+		{ .region = region } };
+
+	wrong[0].region.guest_addr -= test->page;
+	wrong[1].region.user_addr -= test->page;
+	wrong[2].region.size += test->page;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+			tell(test, VHOST_REM_MEM_REG, &wrong[i], sizeof(wrong[i]), NULL, 0), 1);
+	}
+	assert_int_equal(unlist_page(test, test->page), 0);
+	close(fd);
+}
+
 /* Suspended. */
 
 static void test_nothing_is_asked_while_suspended(void **state)
@@ -1107,6 +1202,23 @@ static void test_stop_is_answered_while_a_map_is_pending(void **state)
 	assert_int_equal(test->done_count, 0);
 	assert_int_equal(list_table(test, &fd, 1), 0);
 	start_ring(test, 5);
+	assert_done(test, 0, 1, 0);
+	close(fd);
+}
+
+/* Longer than a map waits for its table: it has still not come. */
+static void test_time_of_a_pause_does_not_count(void **state)
+{
+	struct test *test = *state;
+	int fd = map_page(test, 0, 1);
+
+	serve_map(test, 0);
+	stop_ring(test);
+	usleep(300 * 1000);
+	settle(test);
+	assert_int_equal(test->done_count, 0);
+	start_ring(test, 5);
+	assert_int_equal(list_page(test, 0, fd), 0);
 	assert_done(test, 0, 1, 0);
 	close(fd);
 }
@@ -1213,6 +1325,26 @@ static void test_map_of_a_suspended_device_is_undone(void **state)
 	close(fd);
 }
 
+/* A pause shows that it was none of a reset. */
+static void test_map_of_an_earlier_pause_is_forgotten(void **state)
+{
+	struct test *test = *state;
+	int fd = map_page(test, 0, 1);
+	struct asked asked = receive_asked(test);
+
+	stop_ring(test);
+	answer(test, VHOST_BACKEND_SHMEM_MAP, 0);
+	fd_close(&asked.fd);
+	assert_int_equal(list_page(test, 0, fd), 0);
+	start_ring(test, 5);
+	assert_done(test, 0, 1, 0);
+	stop_ring(test);
+	restart_driver(test);
+	assert_int_equal(test->resets, 1);
+	assert_asks_nothing(test);
+	close(fd);
+}
+
 static void test_overtaken_map_that_was_refused_is_gone(void **state)
 {
 	struct test *test = *state;
@@ -1284,6 +1416,53 @@ static void test_another_channel_goes_on(void **state)
 	assert_done(test, 2, 3, 0);
 	close(fd);
 	close(mapped);
+}
+
+/* The same when the older one is still open at the other end. */
+static void test_channel_is_replaced(void **state)
+{
+	struct test *test = *state;
+	int fd = map_page(test, test->page, 1);
+	int older;
+
+	settle(test);
+	older = dup(test->front.backend_requests);
+	set_backend_req(test);
+	assert_done(test, 0, 1, -EIO);
+	serve_unmap(test, test->page);
+	close(older);
+	close(fd);
+}
+
+static void test_channel_that_broke_is_replaced(void **state)
+{
+	struct test *test = *state;
+	int fd = map_page(test, test->page, 1);
+
+	settle(test);
+	fd_close(&test->front.backend_requests);
+	settle(test);
+	assert_done(test, 0, 1, -EIO);
+	set_backend_req(test);
+	serve_unmap(test, test->page);
+	close(fd);
+}
+
+static void test_channel_breaks_with_an_overtaken_map(void **state)
+{
+	struct test *test = *state;
+	int fd = map_page(test, test->page, 1);
+	struct asked asked = receive_asked(test);
+
+	tell(test, VHOST_RESET_DEVICE, NULL, 0, NULL, 0);
+	fd_close(&test->front.backend_requests);
+	settle(test);
+	set_backend_req(test);
+	start_ring(test, 0);
+	serve_unmap(test, test->page);
+	assert_int_equal(test->done_count, 0);
+	fd_close(&asked.fd);
+	close(fd);
 }
 
 static void assert_channel_closes(struct test *test)
@@ -1364,6 +1543,116 @@ static void test_session_ends_with_operations_pending(void **state)
 	close(mapped);
 }
 
+/* A front end of ours. */
+
+static void run_loop(void *data)
+{
+	struct test *test = data;
+
+	loop_run_once(test->loop, false);
+}
+
+static void begin_ours(struct test *test, bool lists)
+{
+	static const int none = -1;
+	static const bool always = true;
+	const struct fe_window_options options = { .kind = FE_WINDOW_MAPPED, .lists = lists };
+
+	begin(test, ALL_PROTOCOL_FEATURES);
+	test->front.pump = &test->pump;
+	fe_pump_add(&test->pump, &none, &always, run_loop, test);
+	assert_int_equal(fe_window_open(&test->window, &options, &test->front, &test->ram), 0);
+	assert_int_equal(test->window.size, WINDOW_SIZE);
+}
+
+static void serve_all(struct test *test)
+{
+	for (int i = 0; i < TURNS; i++) {
+		settle(test);
+		fe_pump_wait(&test->pump, -1, 0);
+	}
+}
+
+static void test_our_front_end_sees_the_bytes(void **state)
+{
+	struct test *test = *state;
+	int fd;
+	uint8_t *bytes;
+	uint8_t byte = 5;
+
+	begin_ours(test, false);
+	fd = map_page(test, 3 * test->page, 1);
+	serve_all(test);
+	wait_for_done(test, 1);
+	assert_done(test, 0, 1, 0);
+	bytes = fe_window_at(&test->window, 3 * test->page, test->page);
+	assert_non_null(bytes);
+	assert_int_equal(pwrite(fd, &byte, 1, 9), 1);
+	assert_int_equal(bytes[9], 5);
+	assert_int_equal(
+		vhost_session_unmap(test->session, 3 * test->page, test->page, 2), VHOST_PENDING);
+	serve_all(test);
+	assert_done(test, 1, 2, 0);
+	assert_int_equal(test->window.count, 0);
+	close(fd);
+}
+
+static void test_our_front_end_lists_as_qemu(void **state)
+{
+	struct test *test = *state;
+	int fd;
+
+	begin_ours(test, true);
+	fd = map_page(test, 0, 1);
+	serve_all(test);
+	assert_done(test, 0, 1, 0);
+	assert_false(is_guest_memory(test, FE_WINDOW_AT));
+	assert_int_equal(vhost_session_unmap(test->session, 0, test->page, 2), VHOST_PENDING);
+	serve_all(test);
+	assert_done(test, 1, 2, 0);
+	/* It was listed, and is no more. */
+	assert_int_equal(unlist_page(test, 0), 1);
+	close(fd);
+}
+
+/* It looks at the map only after its reset. */
+static void test_our_front_end_is_reset_before_it_maps(void **state)
+{
+	struct test *test = *state;
+	int fd;
+
+	begin_ours(test, false);
+	fe_window_hold(&test->window, true);
+	fd = map_page(test, 0, 1);
+	settle(test);
+	stop_ring(test);
+	fe_window_reset(&test->window);
+	restart_driver(test);
+	assert_int_equal(map_file(test, fd, 0, test->page, 2), VHOST_PENDING);
+	settle(test);
+	fe_window_hold(&test->window, false);
+	serve_all(test);
+	wait_for_done(test, 1);
+	assert_done(test, 0, 2, 0);
+	assert_int_equal(test->window.refused, 0);
+	assert_int_equal(test->window.maps, 2);
+	assert_int_equal(test->window.unmaps, 1);
+	close(fd);
+}
+
+static void test_our_front_end_refuses(void **state)
+{
+	struct test *test = *state;
+	int fd;
+
+	begin_ours(test, true);
+	test->window.refuse = 1;
+	fd = map_page(test, 0, 1);
+	serve_all(test);
+	assert_done(test, 0, 1, -EIO);
+	close(fd);
+}
+
 #define TEST(name)           cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 #define TEST_WITH(name, how) cmocka_unit_test_setup_teardown(test_##name, how, teardown)
 
@@ -1395,29 +1684,42 @@ int main(void)
 		TEST(there_are_480_mappings_at_most),
 		TEST_WITH(without_slots_there_are_seven_mappings, setup_without_slots),
 		TEST(front_end_that_lists_nothing_has_more),
+		TEST(requests_without_answer_are_bounded),
+		TEST(reading_makes_room),
 		TEST(full_socket_loses_nothing),
 		TEST(listed_mappings_are_no_guest_memory),
 		TEST(listed_mapping_need_not_be_mappable),
 		TEST(tables_drop_mappings),
 		TEST(other_files_are_guest_memory),
 		TEST(table_that_fails_changes_nothing),
+		TEST(listed_mappings_are_bounded),
+		TEST(only_what_is_listed_is_removed),
 		TEST(nothing_is_asked_while_suspended),
 		TEST(stop_is_answered_while_a_map_is_pending),
+		TEST(time_of_a_pause_does_not_count),
 		TEST(mappings_outlive_a_pause),
 		TEST(reset_forgets_mappings),
 		TEST(listed_mappings_outlive_a_reset),
 		TEST(reset_drops_what_waits),
 		TEST(map_that_a_reset_overtook_is_undone),
 		TEST(map_of_a_suspended_device_is_undone),
+		TEST(map_of_an_earlier_pause_is_forgotten),
 		TEST(overtaken_map_that_was_refused_is_gone),
 		TEST(unmap_that_a_reset_overtook_is_not_told),
 		TEST(broken_channel_ends_all),
 		TEST(another_channel_goes_on),
+		TEST(channel_is_replaced),
+		TEST(channel_that_broke_is_replaced),
+		TEST(channel_breaks_with_an_overtaken_map),
 		TEST(answer_that_nobody_asked_for),
 		TEST(answer_to_something_else),
 		TEST(other_answers_in_between),
 		TEST(device_may_ask_when_it_is_told),
 		TEST(session_ends_with_operations_pending),
+		TEST_WITH(our_front_end_sees_the_bytes, setup_bare),
+		TEST_WITH(our_front_end_lists_as_qemu, setup_bare),
+		TEST_WITH(our_front_end_is_reset_before_it_maps, setup_bare),
+		TEST_WITH(our_front_end_refuses, setup_bare),
 	};
 
 	memory_mmap_install_sigbus_handler();

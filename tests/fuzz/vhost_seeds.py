@@ -200,22 +200,23 @@ def sessions():
     yield "channel", two | HANG_UP, (handshake() + start() + work() + bytes([CONFIG_CHANGED]) +
                                      bytes([CHANNEL, 19]) + frame(2, number(0), 5) +
                                      bytes([CONFIG_CHANGED, CHANNEL, 7]) + bytes(8))
-    mapped = handshake() + start(slots=True) + blob_map(1) + serve() + listed(1)
+    mapped = handshake() + start(slots=True) + kick() + blob_map(1) + serve() + listed(1)
     yield "window", two | HANG_UP, mapped + blob_unmap(1) + serve() + unlisted(1)
-    yield "window-two", two, (handshake() + start() + blob_map(1) + blob_map(2) + serve(2) +
+    yield "window-two", two, (handshake() + start() + kick() + blob_map(1) + blob_map(2) + serve(2) +
                               listed(1) + listed(2) + blob_unmap(2) + blob_map(2))
     yield "window-table", two | HANG_UP, (
-        handshake() + start() + blob_map(0) + serve() +
+        handshake() + start() + kick() + blob_map(0) + serve() +
         message(SET_MEM_TABLE, table(region(), blob_region(0)), MEMORY_FD, OTHER_FD) + kick())
-    yield "window-refused", two | HANG_UP, (handshake() + start() + blob_map(1) + serve(refuse=1) +
-                                            blob_map(1) + serve() + blob_unmap(1) +
-                                            serve(refuse=1))
+    yield "window-refused", two | HANG_UP, (handshake() + start() + kick() + blob_map(1) +
+                                            serve(refuse=1) + blob_map(1) + serve() + listed(1) +
+                                            blob_unmap(1) + serve(refuse=1))
     yield "window-paused", two | HANG_UP, (mapped + stop() + blob_map(3) + blob_unmap(1) +
                                            start(base=3) + serve(2))
-    yield "window-reset", two | HANG_UP, (mapped + blob_map(3) + message(RESET_DEVICE) + start() +
+    yield "window-reset", two | HANG_UP, (mapped + blob_map(3) + message(RESET_DEVICE) + start() + kick() +
                                           blob_map(3) + serve(4) + unlisted(1) + serve(4))
     yield "window-late", two | HANG_UP, (mapped + blob_map(3) + stop() + serve() +
-                                         message(GET_CONFIG, config(0, 16)) + start() + serve(4))
+                                         message(GET_CONFIG, config(0, 16)) + start() + kick() +
+                                         serve(4))
     yield "window-channel", two | HANG_UP, (mapped + blob_map(3) + blob_unmap(1) +
                                             message(SET_BACKEND_REQ_FD, b"", SOCKET_FD) + serve(8))
     yield "window-unasked", two | HANG_UP, (mapped + bytes([CHANNEL, 19]) + frame(9, number(0), 5))

@@ -145,7 +145,8 @@ int vhost_session_map(
 
 /*
  * Takes a mapping, all of it, out of the window; one whose map is pending is none yet. Returns
- * VHOST_PENDING, -ENOENT (there is none like this) or -ENOTSUP (no window). Refused, it stays mapped.
+ * VHOST_PENDING, -ENOENT (there is none like this) or -ENOTSUP (no window, any more). However it ends,
+ * there is no such mapping from here on.
  */
 int vhost_session_unmap(
 	struct vhost_session *session, uint64_t offset, uint64_t len, uint64_t token);

@@ -38,10 +38,11 @@
  * that the front end handles after its reset is there then, where the next driver knows of nothing. Such
  * a mapping, one whose answer did not come before the device was suspended, is kept as an orphan: unmapped
  * when the device runs, before anything else is mapped. That this may be refused is no harm. The same is
- * done with a map whose answer was lost with its channel.
+ * done, when another channel comes, with what was lost with its channel.
  *
  * An unmap ends with its ack. What follows it is in the front end's hands: it handles the next map, of the
- * same place, when it has committed the unmap.
+ * same place, when it has committed the unmap. One that is refused has ended, too: the front end knows
+ * of no such mapping.
  */
 
 #define LISTING_LIMIT_MS 250u
@@ -154,10 +155,8 @@ static void tell_ended(struct vhost_session *session)
 		move(window, mapping, VHOST_STAGE_NONE);
 		if (mapping->orphaned) {
 			unmap_orphan(window, mapping);
-		} else if (mapping->unmapping == (result == 0)) {
+		} else if (mapping->unmapping || result < 0) {
 			free_mapping(window, mapping);
-		} else {
-			mapping->unmapping = false;
 		}
 		session->ops->window_operation_done(session->device, token, result);
 	}
@@ -529,6 +528,7 @@ int vhost_session_unmap(
 		return -ENOENT;
 	}
 	if (!vhost_session_has_window(session)) {
+		unmap_orphan(window, mapping);
 		return -ENOTSUP;
 	}
 	mapping->token = token;
@@ -714,7 +714,7 @@ static void lose_request(struct vhost_window *window, struct vhost_mapping *mapp
 	bool was_asked = mapping->stage == VHOST_STAGE_ASKED;
 
 	if (!mapping->orphaned) {
-		mapping->orphaned = was_asked && !mapping->unmapping;
+		mapping->orphaned = was_asked || mapping->unmapping;
 		end_operation(window, mapping, -EIO);
 	} else if (was_asked) {
 		unmap_orphan(window, mapping);

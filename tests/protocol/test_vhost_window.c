@@ -816,6 +816,7 @@ static void test_refused_map(void **state)
 	close(fd);
 }
 
+/* The front end knows of no such mapping: its place is free. */
 static void test_refused_unmap(void **state)
 {
 	struct test *test = *state;
@@ -824,10 +825,9 @@ static void test_refused_unmap(void **state)
 	assert_int_equal(vhost_session_unmap(test->session, 0, test->page, 2), VHOST_PENDING);
 	serve(test, VHOST_BACKEND_SHMEM_UNMAP, 0, 1);
 	assert_done(test, 1, 2, -EIO);
-	assert_int_equal(map_file(test, fd, 0, test->page, 3), -EEXIST);
-	assert_int_equal(vhost_session_unmap(test->session, 0, test->page, 4), VHOST_PENDING);
-	serve_unmap(test, 0);
-	assert_done(test, 2, 4, 0);
+	assert_int_equal(vhost_session_unmap(test->session, 0, test->page, 3), -ENOENT);
+	assert_int_equal(map_file(test, fd, 0, test->page, 4), VHOST_PENDING);
+	serve_map(test, 0);
 	close(fd);
 }
 
@@ -1394,7 +1394,7 @@ static void test_broken_channel_ends_all(void **state)
 	assert_done(test, 2, 2, -EIO);
 	assert_false(vhost_session_has_window(test->session));
 	assert_int_equal(map_file(test, asked, 8 * test->page, test->page, 4), -ENOTSUP);
-	assert_int_equal(vhost_session_unmap(test->session, 0, test->page, 5), -ENOTSUP);
+	assert_int_equal(vhost_session_unmap(test->session, 0, test->page, 5), -ENOENT);
 	close(asked);
 	close(mapped);
 }
@@ -1416,6 +1416,38 @@ static void test_another_channel_goes_on(void **state)
 	assert_done(test, 2, 3, 0);
 	close(fd);
 	close(mapped);
+}
+
+/* The device has forgotten them: they must not stay in the window. */
+static void test_lost_unmaps_are_made_up_for(void **state)
+{
+	struct test *test = *state;
+	const uint64_t page = test->page;
+	int fds[3] = { map_listed(test, 0, 1), map_listed(test, page, 2),
+		map_listed(test, 2 * page, 3) };
+
+	assert_int_equal(vhost_session_unmap(test->session, 0, page, 4), VHOST_PENDING);
+	settle(test);
+	assert_int_equal(vhost_session_unmap(test->session, page, page, 5), VHOST_PENDING);
+	fd_close(&test->front.backend_requests);
+	settle(test);
+	assert_done(test, 3, 4, -EIO);
+	assert_done(test, 4, 5, -EIO);
+	assert_int_equal(vhost_session_unmap(test->session, 2 * page, page, 6), -ENOTSUP);
+	set_backend_req(test);
+	assert_int_equal(map_file(test, fds[0], 0, page, 7), VHOST_PENDING);
+	for (int i = 0; i < 3; i++) {
+		struct asked asked = receive_asked(test);
+
+		assert_int_equal(asked.header.request, VHOST_BACKEND_SHMEM_UNMAP);
+		answer(test, VHOST_BACKEND_SHMEM_UNMAP, 0);
+	}
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_int_equal(unlist_page(test, i * page), 0);
+	}
+	serve_map(test, 0);
+	assert_int_equal(test->done_count, 5);
+	fd_close_all(fds, 3);
 }
 
 /* The same when the older one is still open at the other end. */
@@ -1708,6 +1740,7 @@ int main(void)
 		TEST(unmap_that_a_reset_overtook_is_not_told),
 		TEST(broken_channel_ends_all),
 		TEST(another_channel_goes_on),
+		TEST(lost_unmaps_are_made_up_for),
 		TEST(channel_is_replaced),
 		TEST(channel_that_broke_is_replaced),
 		TEST(channel_breaks_with_an_overtaken_map),

@@ -600,6 +600,7 @@ static bool make_daemon(struct play *play, uint8_t how)
 		.max_resources = MAX_RESOURCES,
 		.max_request = 64 << 10,
 		.poll_us = how & 1 ? 20 : 0,
+		.host_visible = 1 << 20,
 		.outputs = 1 + (how >> 1) % 3,
 		.width = 64,
 		.height = 48,

@@ -368,6 +368,54 @@ class Syncs(RunTest):
         self.vtest.send(SYNC_WRITE, two, 0, 2)
         self.assertTrue(self.is_ready(both, LIMIT))
 
+    def test_what_was_reached_stays_so(self):
+        one, = self.vtest.ask(SYNC_CREATE, 0, 0)
+        two, = self.vtest.ask(SYNC_CREATE, 0, 0)
+        both = self.wait(60000, (one, 5), (two, 5))
+        self.vtest.send(SYNC_WRITE, one, 5, 0)
+        self.vtest.send(SYNC_WRITE, one, 0, 0)
+        self.assertEqual(self.vtest.ask(SYNC_READ, one), (0, 0))
+        self.assertFalse(self.is_ready(both))
+        self.vtest.send(SYNC_WRITE, two, 7, 0)
+        self.assertTrue(self.is_ready(both, LIMIT))
+
+    def test_times_that_are_over(self):
+        """Nobody looks at such a descriptor any more, and none is kept for it."""
+        sync, = self.vtest.ask(SYNC_CREATE, 0, 0)
+        over = self.wait(0, (sync, 1))
+        self.vtest.send(SYNC_WRITE, sync, 1, 0)
+        self.assertEqual(self.vtest.ask(SYNC_READ, sync), (1, 0))
+        self.assertFalse(self.is_ready(over))
+        self.assertTrue(self.is_ready(self.wait(0, (sync, 1))))
+
+    def test_many_waits(self):
+        sync, = self.vtest.ask(SYNC_CREATE, 0, 0)
+        for _ in range(5000):
+            self.assertEqual(self.vtest.ask(SYNC_WAIT, 0, 0, sync, 1, 0), ())
+            os.close(self.vtest.read_fd())
+
+    def test_many_objects(self):
+        for _ in range(3):
+            syncs = [self.vtest.ask(SYNC_CREATE, 0, 0)[0] for _ in range(5000)]
+            self.assertEqual(len(set(syncs)), len(syncs))
+            for sync in syncs:
+                self.vtest.send(SYNC_UNREF, sync)
+
+    def test_let_go_of_before_it_is_set(self):
+        """As long as a batch is to set it, whoever waits for it will see that."""
+        sync, = self.vtest.ask(SYNC_CREATE, 0, 0)
+        fd = self.wait(2 ** 32 - 1, (sync, 1))
+        daemon = children_of(children_of(self.server.pid)[0])[0]
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            self.vtest.send(SUBMIT_CMD2, 1, 1, 9, 0, 9, 1, 0, 0, 0, sync, 1, 0)
+            self.vtest.send(SYNC_UNREF, sync)
+            self.vtest.ask(SYNC_CREATE, 0, 0)
+            self.assertFalse(self.is_ready(fd))
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+        self.assertTrue(self.is_ready(fd, LIMIT))
+
     def test_batches_set_them(self):
         """At once, or with a queue when the GPU is done: nobody asks meanwhile."""
         at_once, = self.vtest.ask(SYNC_CREATE, 0, 0)
@@ -383,13 +431,20 @@ class Syncs(RunTest):
 
     def test_batches_outside_their_message(self):
         for batch in ((0, 9, 2, 0, 0, 0, 0, 0), (0, 2 ** 32 - 1, 2, 0, 0, 0, 0, 0),
-                      (0, 9, 0, 9, 2 ** 31, 0, 0, 0), (1, 9, 0, 9, 0, 64, 0, 0)):
+                      (0, 9, 0, 9, 2 ** 31, 0, 0, 0), (1, 9, 0, 9, 0, 64, 0, 0),
+                      (2, 9, 0, 9, 0, 0, 0, 0)):
             client = self.client(3)
             client.send(SUBMIT_CMD2, 1, *batch)
             self.assertTrue(client.is_closed(), batch)
         client = self.client(3)
         client.send(SUBMIT_CMD2, 2 ** 31)
         self.assert_ends(client, "more batches than there is room for")
+
+    def test_batches_of_unknown_objects(self):
+        for flags in (0, 1):
+            client = self.client(3)
+            client.send(SUBMIT_CMD2, 1, flags, 9, 0, 9, 1, 0, 0, 0, 77, 1, 0)
+            self.assert_ends(client, "there is no sync object (77)")
 
     def test_bad_waits(self):
         for numbers in ((0, 0, 1), (0, 0, 99, 0, 0), (0,)):

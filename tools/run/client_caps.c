@@ -117,8 +117,8 @@ int client_run_protocol_version(struct client *client, const void *body, uint32_
 
 int client_run_get_param(struct client *client, const void *body, uint32_t length)
 {
-	bool known = *(const uint32_t *)body == VTEST_PARAM_MAX_SYNC_QUEUE_COUNT;
-	const uint32_t answer[4] = { 2, VTEST_GET_PARAM, known, known ? VTEST_SYNC_QUEUES : 0 };
+	bool known = *(const uint32_t *)body == VTEST_PARAM_MAX_RINGS;
+	const uint32_t answer[4] = { 2, VTEST_GET_PARAM, known, known ? VTEST_RINGS : 0 };
 
 	(void)length;
 	return client_reply(client, answer, sizeof(answer));

@@ -21,6 +21,7 @@ struct client {
 	struct input input;
 	struct resources resources;
 	struct syncs syncs;
+	bool is_taken; // has the last batch without a ring ended?
 	uint32_t version;
 	uint32_t capset_id; // as CONTEXT_INIT said; 0: VirGL
 	char name[64];

@@ -7,12 +7,14 @@
 
 #include "base/fd.h"
 
-/* A batch under way whose end sets sync objects. */
+/* The end of a batch sets sync objects. */
 struct batch_end {
-	struct client *client;
-	struct input_chunk *chunk; // NULL: no commands
+	struct syncs *syncs;
 	size_t count;
-	struct vtest_sync_value values[];
+	struct batch_value {
+		struct sync *sync; // a reference
+		uint64_t value;
+	} values[];
 };
 
 static void handle_stream_done(void *data)
@@ -20,32 +22,30 @@ static void handle_stream_done(void *data)
 	input_release(data);
 }
 
-static struct virtio_gpu_cmd_submit make_submit(uint32_t size)
+/* Hands over a stream where it lies, with flags of the command's header. */
+static int submit(struct client *client, uint64_t addr, uint32_t size, uint32_t flags)
 {
-	return (struct virtio_gpu_cmd_submit){
+	const struct virtio_gpu_cmd_submit command = {
 		.hdr = {
 			.type = VIRTIO_GPU_CMD_SUBMIT_3D,
-			.flags = VIRTIO_GPU_FLAG_FENCE,
+			.flags = flags,
 			.ctx_id = DEVICE_CONTEXT,
 		},
 		.size = size,
 	};
-}
-
-static int submit(
-	struct client *client, uint64_t addr, uint32_t size, device_done_fn done, void *data)
-{
-	const struct virtio_gpu_cmd_submit command = make_submit(size);
+	struct input_chunk *chunk = input_hold(&client->input);
 	int error = device_send(client->device, &command, sizeof(command),
-		(struct fe_buffer){ addr, size }, done, data);
+		(struct fe_buffer){ addr, size }, handle_stream_done, chunk);
 
+	if (error < 0) {
+		input_release(chunk);
+	}
 	device_kick(client->device);
 	return error;
 }
 
 int client_run_submit(struct client *client, const void *body, uint32_t length)
 {
-	struct input_chunk *chunk;
 	uint64_t addr;
 	int error;
 
@@ -58,12 +58,8 @@ int client_run_submit(struct client *client, const void *body, uint32_t length)
 		return error;
 	}
 	addr = input_addr(&client->input);
-	chunk = input_hold(&client->input);
+	error = submit(client, addr, length * 4, VIRTIO_GPU_FLAG_FENCE);
 	input_take(&client->input, length * 4);
-	error = submit(client, addr, length * 4, handle_stream_done, chunk);
-	if (error < 0) {
-		input_release(chunk);
-	}
 	return error;
 }
 
@@ -102,12 +98,16 @@ int client_run_sync_read(struct client *client, const void *body, uint32_t lengt
 
 int client_run_sync_write(struct client *client, const void *body, uint32_t length)
 {
-	const struct vtest_sync_value *sync = body;
+	const struct vtest_sync_value *wanted = body;
+	struct sync *sync = syncs_hold(&client->syncs, wanted->id);
 
 	(void)length;
-	return syncs_write(&client->syncs, sync->id, vtest_u64(sync->value))
-		? 0
-		: client_refuse(client, "there is no sync object", sync->id);
+	if (!sync) {
+		return client_refuse(client, "there is no sync object", wanted->id);
+	}
+	syncs_set(&client->syncs, sync, vtest_u64(wanted->value));
+	syncs_release(&client->syncs, sync);
+	return 0;
 }
 
 /* A body of the length that the header says, copied: it is read twice. The caller's; NULL: *error. */
@@ -171,53 +171,107 @@ int client_run_sync_wait(struct client *client, const void *body, uint32_t lengt
 	return error;
 }
 
-static int signal_syncs(struct client *client, const struct vtest_sync_value *values, size_t count)
+static void set_and_free(struct batch_end *end, bool set)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (!syncs_write(&client->syncs, values[i].id, vtest_u64(values[i].value))) {
-			return client_refuse(client, "there is no sync object", values[i].id);
-		}
-	}
-	return 0;
-}
-
-/* Objects may have gone meanwhile. */
-static void handle_batch_done(void *data)
-{
-	struct batch_end *end = data;
-
 	for (size_t i = 0; i < end->count; i++) {
-		syncs_write(
-			&end->client->syncs, end->values[i].id, vtest_u64(end->values[i].value));
-	}
-	if (end->chunk) {
-		input_release(end->chunk);
+		if (set) {
+			syncs_set(end->syncs, end->values[i].sync, end->values[i].value);
+		}
+		syncs_release(end->syncs, end->values[i].sync);
 	}
 	free(end);
 }
 
-/* The part of a batch whose end is waited for. */
+static void handle_batch_done(void *data)
+{
+	set_and_free(data, true);
+}
+
+/* NULL: *error. */
+static struct batch_end *make_end(
+	struct client *client, const struct vtest_sync_value *values, size_t count, int *error)
+{
+	struct batch_end *end = malloc(sizeof(*end) + count * sizeof(end->values[0]));
+
+	*error = end ? 0 : -ENOMEM;
+	if (end) {
+		*end = (struct batch_end){ .syncs = &client->syncs };
+	}
+	while (end && end->count < count) {
+		const struct vtest_sync_value *value = &values[end->count];
+		struct sync *sync = syncs_hold(&client->syncs, value->id);
+
+		if (!sync) {
+			*error = client_refuse(client, "there is no sync object", value->id);
+			set_and_free(end, false);
+			return NULL;
+		}
+		end->values[end->count++] = (struct batch_value){ sync, vtest_u64(value->value) };
+	}
+	return end;
+}
+
+/*
+ * The ring's fence comes behind the commands, in a command of its own: it can take as long as the client
+ * likes, for instance until it has sent more, and holds none of the input meanwhile.
+ */
+static int send_fence(struct client *client, uint32_t ring, struct batch_end *end)
+{
+	const struct virtio_gpu_cmd_submit command = {
+		.hdr = {
+			.type = VIRTIO_GPU_CMD_SUBMIT_3D,
+			.flags = VIRTIO_GPU_FLAG_FENCE | VIRTIO_GPU_FLAG_INFO_RING_IDX,
+			.ctx_id = DEVICE_CONTEXT,
+			.ring_idx = (uint8_t)ring,
+		},
+	};
+	int error = device_send(client->device, &command, sizeof(command), (struct fe_buffer){ 0 },
+		handle_batch_done, end);
+
+	if (error < 0) {
+		set_and_free(end, false);
+	}
+	device_kick(client->device);
+	return error;
+}
+
+/* Without a ring, objects are set when the commands before have been taken: so has one behind them. */
+static int set_at_once(struct client *client, struct batch_end *end)
+{
+	const struct virtio_gpu_cmd_submit command = {
+		.hdr = { .type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = DEVICE_CONTEXT },
+	};
+	int error;
+
+	client->is_taken = false;
+	error = device_send(client->device, &command, sizeof(command), (struct fe_buffer){ 0 },
+		device_set, &client->is_taken);
+	if (error == 0) {
+		error = device_wait_until(client->device, &client->is_taken);
+	}
+	set_and_free(end, error == 0);
+	return error;
+}
+
 static int send_batch(struct client *client, const struct vtest_batch *batch,
 	const struct vtest_sync_value *values)
 {
-	bool later = batch->flags & VTEST_BATCH_FLAG_SYNC_QUEUE;
-	size_t count = later ? batch->sync_count : 0;
-	struct batch_end *end = malloc(sizeof(*end) + count * sizeof(*values));
-	int error;
+	struct batch_end *end;
+	int error = 0;
 
-	if (!end) {
-		return -ENOMEM;
+	if (batch->cmd_size > 0) {
+		error = submit(client, input_addr(&client->input) + (uint64_t)batch->cmd_offset * 4,
+			batch->cmd_size * 4, 0);
 	}
-	*end = (struct batch_end){ client, input_hold(&client->input), count };
-	memcpy(end->values, values, count * sizeof(*values));
-	error = submit(client, input_addr(&client->input) + batch->cmd_offset * 4,
-		batch->cmd_size * 4, handle_batch_done, end);
-	if (error < 0) {
-		input_release(end->chunk);
-		free(end);
+	if (error < 0 || batch->sync_count == 0) {
 		return error;
 	}
-	return later ? 0 : signal_syncs(client, values, batch->sync_count);
+	end = make_end(client, values, batch->sync_count, &error);
+	if (!end) {
+		return error;
+	}
+	return batch->flags & VTEST_BATCH_FLAG_RING ? send_fence(client, batch->ring, end)
+						    : set_at_once(client, end);
 }
 
 static bool lies_within(uint32_t offset, uint64_t size, uint32_t length)
@@ -239,7 +293,8 @@ static int run_batches(struct client *client, const uint32_t *message, uint32_t 
 
 		if (!lies_within(batch->cmd_offset, batch->cmd_size, length) ||
 			!lies_within(batch->sync_offset, (uint64_t)batch->sync_count * 3, length) ||
-			batch->sync_queue_index >= VTEST_SYNC_QUEUES) {
+			batch->ring >= VTEST_RINGS ||
+			batch->flags & ~(uint32_t)VTEST_BATCH_FLAG_RING) {
 			return client_refuse(client, "a batch that points outside its message", i);
 		}
 		error = send_batch(client, batch, (const void *)(message + batch->sync_offset));

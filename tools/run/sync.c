@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/sync.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
@@ -13,6 +14,12 @@
 
 struct sync {
 	uint32_t id;
+	uint32_t references; // the client's is one
+	uint64_t value;
+};
+
+struct sync_goal {
+	struct sync *sync; // a reference
 	uint64_t value;
 };
 
@@ -21,33 +28,14 @@ struct sync_wait {
 	int fd; // a duplicate of the client's
 	bool any;
 	uint64_t end_ns; // nobody looks at it afterwards
-	size_t count;
-	struct vtest_sync_value values[];
+	size_t left; // goals that are not reached
+	struct sync_goal goals[];
 };
 
 void syncs_init(struct syncs *syncs)
 {
 	*syncs = (struct syncs){ .next_id = 1 };
 	list_init(&syncs->waits);
-}
-
-static void wait_free(struct syncs *syncs, struct sync_wait *wait)
-{
-	list_remove(&wait->link);
-	syncs->wait_count--;
-	fd_close(&wait->fd);
-	free(wait);
-}
-
-void syncs_finish(struct syncs *syncs)
-{
-	struct list *link;
-
-	while ((link = list_first(&syncs->waits))) {
-		wait_free(syncs, container_of(link, struct sync_wait, link));
-	}
-	tdestroy(syncs->by_id, free);
-	syncs->by_id = NULL;
 }
 
 static int compare(const void *left, const void *right)
@@ -73,14 +61,24 @@ uint32_t syncs_create(struct syncs *syncs, uint64_t value)
 	if (!sync) {
 		return 0;
 	}
-	*sync = (struct sync){ syncs->next_id, value };
-	if (!tsearch(sync, &syncs->by_id, compare)) {
+	*sync = (struct sync){ .id = syncs->next_id, .references = 1, .value = value };
+	if (find(syncs, sync->id) || !tsearch(sync, &syncs->by_id, compare)) {
 		free(sync);
 		return 0;
 	}
-	syncs->next_id++;
+	syncs->next_id += syncs->next_id == UINT32_MAX ? 2 : 1; // 0 is no number
 	syncs->count++;
 	return sync->id;
+}
+
+void syncs_release(struct syncs *syncs, struct sync *sync)
+{
+	assert(sync->references > 0);
+	sync->references--;
+	if (sync->references == 0) {
+		syncs->count--;
+		free(sync);
+	}
 }
 
 void syncs_unref(struct syncs *syncs, uint32_t id)
@@ -89,8 +87,7 @@ void syncs_unref(struct syncs *syncs, uint32_t id)
 
 	if (sync) {
 		tdelete(sync, &syncs->by_id, compare);
-		free(sync);
-		syncs->count--;
+		syncs_release(syncs, sync);
 	}
 }
 
@@ -104,94 +101,172 @@ bool syncs_read(const struct syncs *syncs, uint32_t id, uint64_t *value)
 	return sync != NULL;
 }
 
-/* An object that has gone is not reached. */
-static bool is_over(const struct syncs *syncs, const struct sync_wait *wait)
+struct sync *syncs_hold(const struct syncs *syncs, uint32_t id)
 {
-	size_t reached = 0;
+	struct sync *sync = find(syncs, id);
 
-	for (size_t i = 0; i < wait->count; i++) {
-		const struct sync *sync = find(syncs, wait->values[i].id);
-
-		reached += sync && sync->value >= vtest_u64(wait->values[i].value);
+	if (sync) {
+		sync->references++;
 	}
-	return wait->any && wait->count > 0 ? reached > 0 : reached == wait->count;
+	return sync;
 }
 
-static void end_waits(struct syncs *syncs)
+static void wait_free(struct syncs *syncs, struct sync_wait *wait)
+{
+	list_remove(&wait->link);
+	syncs->wait_count--;
+	for (size_t i = 0; i < wait->left; i++) {
+		syncs_release(syncs, wait->goals[i].sync);
+	}
+	fd_close(&wait->fd);
+	free(wait);
+}
+
+void syncs_finish(struct syncs *syncs)
+{
+	struct list *link;
+
+	while ((link = list_first(&syncs->waits))) {
+		wait_free(syncs, container_of(link, struct sync_wait, link));
+	}
+	tdestroy(syncs->by_id, free);
+	syncs->by_id = NULL;
+}
+
+/* Drops the goals that the object's value reaches. Is the wait over? */
+static bool reach(struct syncs *syncs, struct sync_wait *wait, const struct sync *sync)
+{
+	size_t before = wait->left;
+
+	for (size_t i = wait->left; i-- > 0;) {
+		struct sync_goal *goal = &wait->goals[i];
+
+		if (goal->sync == sync && goal->value <= sync->value) {
+			syncs_release(syncs, goal->sync);
+			*goal = wait->goals[--wait->left];
+		}
+	}
+	return wait->left == 0 || (wait->any && wait->left < before);
+}
+
+static void end_waits(struct syncs *syncs, const struct sync *sync)
+{
+	list_for_each_safe(link, following, &syncs->waits) {
+		struct sync_wait *wait = container_of(link, struct sync_wait, link);
+
+		if (reach(syncs, wait, sync)) {
+			fd_event_signal(wait->fd);
+			wait_free(syncs, wait);
+		}
+	}
+}
+
+void syncs_set(struct syncs *syncs, struct sync *sync, uint64_t value)
+{
+	bool rises = value > sync->value;
+
+	sync->value = value;
+	if (rises) {
+		sync->references++; // a wait's may be the last
+		end_waits(syncs, sync);
+		syncs_release(syncs, sync);
+	}
+}
+
+static void drop_expired(struct syncs *syncs)
 {
 	uint64_t now = list_is_empty(&syncs->waits) ? 0 : fe_now_ns();
 
 	list_for_each_safe(link, following, &syncs->waits) {
 		struct sync_wait *wait = container_of(link, struct sync_wait, link);
 
-		if (is_over(syncs, wait)) {
-			fd_event_signal(wait->fd);
-			wait_free(syncs, wait);
-		} else if (wait->end_ns < now) {
+		if (wait->end_ns < now) {
 			wait_free(syncs, wait);
 		}
 	}
 }
 
-bool syncs_write(struct syncs *syncs, uint32_t id, uint64_t value)
+/* Takes references of the objects that have not come so far. Returns 0 or -ENOENT. */
+static int add_goals(struct syncs *syncs, struct sync_wait *wait,
+	const struct vtest_sync_value *values, size_t count)
 {
-	struct sync *sync = find(syncs, id);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t value = vtest_u64(values[i].value);
+		struct sync *sync = find(syncs, values[i].id);
 
-	if (!sync) {
-		return false;
+		if (!sync) {
+			return -ENOENT;
+		}
+		if (sync->value < value) {
+			sync->references++;
+			wait->goals[wait->left++] = (struct sync_goal){ sync, value };
+		}
 	}
-	sync->value = value;
-	end_waits(syncs);
-	return true;
+	return 0;
 }
 
-static struct sync_wait *make_wait(
-	const struct vtest_sync_value *values, size_t count, bool any, uint32_t timeout_ms)
+static struct sync_wait *make_wait(struct syncs *syncs, size_t count, bool any, uint32_t timeout_ms)
 {
-	struct sync_wait *wait = malloc(sizeof(*wait) + count * sizeof(*values));
+	struct sync_wait *wait = malloc(sizeof(*wait) + count * sizeof(wait->goals[0]));
 
 	if (wait) {
 		*wait = (struct sync_wait){
+			.fd = -1,
 			.any = any,
 			.end_ns = timeout_ms > INT32_MAX
 				? UINT64_MAX
 				: fe_now_ns() + (uint64_t)timeout_ms * 1000000u,
-			.count = count,
 		};
 		list_init(&wait->link);
-		memcpy(wait->values, values, count * sizeof(*values));
-		wait->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		list_append(&syncs->waits, &wait->link);
+		syncs->wait_count++;
 	}
 	return wait;
+}
+
+/* The client's descriptor, or -errno. A wait that goes on keeps a duplicate. */
+static int open_wait(struct sync_wait *wait, bool is_over)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0) {
+		return -errno;
+	}
+	if (is_over) {
+		fd_event_signal(fd);
+		return fd;
+	}
+	wait->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (wait->fd < 0) {
+		int error = errno;
+
+		fd_close(&fd);
+		return -error;
+	}
+	return fd;
 }
 
 int syncs_wait(struct syncs *syncs, const struct vtest_sync_value *values, size_t count, bool any,
 	uint32_t timeout_ms)
 {
 	struct sync_wait *wait;
-	int fd;
+	bool is_over;
+	int error, fd;
 
-	for (size_t i = 0; i < count; i++) {
-		if (!find(syncs, values[i].id)) {
-			return -ENOENT;
-		}
-	}
-	end_waits(syncs);
-	if (syncs->wait_count == SYNC_MAX) {
+	drop_expired(syncs);
+	if (syncs->wait_count == SYNC_WAIT_MAX) {
 		return -ENOSPC;
 	}
-	wait = make_wait(values, count, any, timeout_ms);
+	wait = make_wait(syncs, count, any, timeout_ms);
 	if (!wait) {
 		return -ENOMEM;
 	}
-	list_append(&syncs->waits, &wait->link);
-	syncs->wait_count++;
-	fd = wait->fd < 0 ? -EMFILE : fcntl(wait->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0) {
+	error = add_goals(syncs, wait, values, count);
+	is_over = wait->left == 0 || (any && wait->left < count);
+	fd = error < 0 ? error : open_wait(wait, is_over);
+	if (fd < 0 || is_over || timeout_ms == 0) {
 		wait_free(syncs, wait);
-		return -EMFILE;
 	}
-	end_waits(syncs);
 	return fd;
 }
 

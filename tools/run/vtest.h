@@ -3,7 +3,7 @@
 #define RUN_VTEST_H
 
 /*
- * vtest: what Mesa's virgl driver says on a unix socket in place of a virtio-gpu device. Source:
+ * vtest: what Mesa's virgl and Venus drivers say on a unix socket in place of a virtio-gpu device. Source:
  * virglrenderer's vtest_protocol.h and vtest_renderer.c (0.10.4, 1.1.0, 1.3.0). Numbers are 32 bits,
  * little-endian. A message is a header of two numbers, then its body.
  */
@@ -14,7 +14,7 @@
 
 enum vtest_limits {
 	VTEST_VERSION = 3, // the highest spoken here
-	VTEST_SYNC_QUEUES = 64,
+	VTEST_RINGS = 64, // of a context, with fences in an order of their own
 };
 
 /* length counts numbers of the body; for CREATE_RENDERER, bytes. */
@@ -103,7 +103,7 @@ struct vtest_busy_wait {
 };
 
 enum vtest_params {
-	VTEST_PARAM_MAX_SYNC_QUEUE_COUNT = 1,
+	VTEST_PARAM_MAX_RINGS = 1,
 };
 
 struct vtest_get_capset {
@@ -111,16 +111,25 @@ struct vtest_get_capset {
 	uint32_t version;
 };
 
+/* 64-bit numbers are not aligned in messages, so they come as halves. */
+struct vtest_u64 {
+	uint32_t low;
+	uint32_t high;
+};
+
+/* Values are those of virtio-gpu: VIRTIO_GPU_BLOB_MEM_*. */
 enum vtest_blob_types {
 	VTEST_BLOB_TYPE_GUEST = 1,
 	VTEST_BLOB_TYPE_HOST3D = 2,
 	VTEST_BLOB_TYPE_HOST3D_GUEST = 3,
 };
 
-/* 64-bit numbers are not aligned in messages, so they come as halves. */
-struct vtest_u64 {
-	uint32_t low;
-	uint32_t high;
+/* RESOURCE_CREATE_BLOB: the answer is its number, and a file to map from its beginning. */
+struct vtest_create_blob {
+	uint32_t type;
+	uint32_t flags; // VIRTIO_GPU_BLOB_FLAG_USE_*
+	struct vtest_u64 size; // bytes
+	struct vtest_u64 blob_id; // the context's name of the memory
 };
 
 struct vtest_sync_value {
@@ -139,7 +148,7 @@ struct vtest_sync_wait {
 };
 
 enum vtest_batch_flags {
-	VTEST_BATCH_FLAG_SYNC_QUEUE = 1,
+	VTEST_BATCH_FLAG_RING = 1, // sync objects are set when the ring's work so far is done
 };
 
 /* SUBMIT_CMD2: their number, then these, then what they point at. Offsets and sizes are in numbers. */
@@ -149,8 +158,8 @@ struct vtest_batch {
 	uint32_t cmd_size;
 	uint32_t sync_offset;
 	uint32_t sync_count;
-	uint32_t sync_queue_index; // with FLAG_SYNC_QUEUE
-	struct vtest_u64 sync_queue_id;
+	uint32_t ring; // with FLAG_RING
+	uint32_t reserved[2];
 };
 
 static inline uint64_t vtest_u64(struct vtest_u64 value)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdarg.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,12 +15,23 @@
  * when commands end; the rest is the stream.
  *
  * What must hold: commands name guest memory that is there; each ends once; memory that is added is removed
- * only when no command can use it; nothing is left.
+ * only when no command can use it; blobs are mapped where there is room, and once, and do not go before they are
+ * unmapped; nothing is left.
  */
 
 #define COMMANDS_MAX 64
 #define MEMORY_MAX   (8u << 20) // of a client
 #define REGIONS_MAX  4096
+#define WINDOW_SIZE  (256u << 10)
+#define BLOBS_MAX    512
+
+struct blob {
+	uint32_t id;
+	uint64_t size;
+	uint64_t place;
+	bool mapped;
+	bool unmapping;
+};
 
 struct world {
 	const uint8_t *bytes;
@@ -28,6 +40,10 @@ struct world {
 	uint8_t rhythm; // commands end after so many others
 	struct fe_region regions[REGIONS_MAX];
 	size_t region_count;
+	struct blob blobs[BLOBS_MAX]; // of the daemon's memory
+	size_t blob_count;
+	uint32_t subjects[COMMANDS_MAX]; // the resources that commands under way name
+	bool silent; // the last look at the socket found nothing
 	struct device device;
 };
 
@@ -44,7 +60,11 @@ ssize_t __wrap_recv(int socket, void *buffer, size_t size, int flags)
 	size_t part = world.piece && world.piece < size ? world.piece : size;
 
 	(void)socket;
-	(void)flags;
+	world.silent = flags & MSG_DONTWAIT && world.piece % 2 && !world.silent;
+	if (world.silent) {
+		errno = EAGAIN;
+		return -1;
+	}
 	part = part < world.left ? part : world.left;
 	memcpy(buffer, world.bytes, part);
 	world.bytes += part;
@@ -129,12 +149,92 @@ void device_remove_memory(struct device *device, const struct fe_region *region)
 	demand(false, "a region is removed that is not there");
 }
 
+static struct blob *find_blob(uint32_t id)
+{
+	for (size_t i = 0; i < world.blob_count; i++) {
+		if (world.blobs[i].id == id) {
+			return &world.blobs[i];
+		}
+	}
+	return NULL;
+}
+
+static void note_blob(const struct virtio_gpu_resource_create_blob *command)
+{
+	demand(command->size > 0 && command->size % 4096 == 0 && !find_blob(command->resource_id),
+		"a blob's size or number");
+	if (world.blob_count == BLOBS_MAX) {
+		world.device.error = -EREMOTEIO; // as a daemon that has no room
+		return;
+	}
+	world.blobs[world.blob_count++] = (struct blob){ .id = command->resource_id,
+		.size = command->size };
+}
+
+static void map_blob(const struct virtio_gpu_resource_map_blob *command)
+{
+	struct blob *blob = find_blob(command->resource_id);
+
+	if (world.device.error < 0) {
+		return;
+	}
+	demand(blob && !blob->mapped && command->offset % 4096 == 0 &&
+			command->offset <= WINDOW_SIZE &&
+			blob->size <= WINDOW_SIZE - command->offset,
+		"a mapping");
+	for (size_t i = 0; i < world.blob_count; i++) {
+		const struct blob *other = &world.blobs[i];
+
+		demand(!other->mapped || other->place >= command->offset + blob->size ||
+				command->offset >= other->place + other->size,
+			"a mapping over another one");
+	}
+	blob->place = command->offset;
+	blob->mapped = true;
+}
+
+/* Commands of the same number as blobs are of textures, which are not noted. */
+static void check_blobs(const void *command)
+{
+	const struct virtio_gpu_resource_create_blob *create = command;
+	const struct virtio_gpu_resource_unref *named = command; // as RESOURCE_UNMAP_BLOB
+	struct blob *blob;
+
+	switch (create->hdr.type) {
+	case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+		if (create->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D) {
+			note_blob(create);
+		}
+		break;
+	case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
+		map_blob(command);
+		break;
+	case VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB:
+		blob = find_blob(named->resource_id);
+		demand(blob && blob->mapped && !blob->unmapping, "an unmapping");
+		blob->unmapping = true;
+		break;
+	case VIRTIO_GPU_CMD_RESOURCE_UNREF:
+		blob = find_blob(named->resource_id);
+		demand(!blob || !blob->mapped || blob->unmapping, "a blob goes that is mapped");
+		break;
+	default:
+		break;
+	}
+}
+
 static void end_first(struct device *device)
 {
 	struct device_pending pending = device->pending[0];
+	struct blob *blob = find_blob(world.subjects[0]);
 
 	device->in_flight--;
 	memmove(device->pending, device->pending + 1, device->in_flight * sizeof(pending));
+	memmove(world.subjects, world.subjects + 1, device->in_flight * sizeof(world.subjects[0]));
+	if (pending.command == VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB) {
+		blob->mapped = false;
+		blob->unmapping = false;
+	}
 	if (pending.done) {
 		pending.done(pending.data);
 	}
@@ -169,6 +269,9 @@ int device_send(struct device *device, const void *command, size_t size, struct 
 		end_first(device);
 	}
 	check_command(command, size, tail);
+	check_blobs(command);
+	world.subjects[device->in_flight] =
+		((const struct virtio_gpu_resource_unref *)command)->resource_id;
 	device->pending[device->in_flight++] = (struct device_pending){ header->type, done, data };
 	if (device->in_flight > world.rhythm % COMMANDS_MAX) {
 		end_first(device);
@@ -212,10 +315,20 @@ void device_set(void *data)
 	*(bool *)data = true;
 }
 
-int device_wait_fd(struct device *device)
+int device_wait_with(struct device *device, int other)
 {
-	device_wait(device, 0);
-	return -1;
+	(void)other;
+	demand(device->in_flight > 0, "a wait for nothing");
+	end_first(device);
+	return device_reap(device) < 0 ? device->error : device->in_flight % 3 == 0;
+}
+
+int device_take_file(struct device *device, uint64_t place, uint64_t size, const bool *ended)
+{
+	(void)place;
+	(void)size;
+	(void)ended;
+	return device_reap(device) < 0 ? device->error : eventfd(0, EFD_CLOEXEC);
 }
 
 void device_hang_up(struct device *device)
@@ -265,6 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		.bytes = bytes + 2, .left = size - 2, .piece = bytes[0], .rhythm = bytes[1]
 	};
 	world.device.pending = pending;
+	world.device.gpu.window.size = WINDOW_SIZE;
 	fe_memory_init(&world.device.gpu.memory);
 	if (fe_memory_add_region(&world.device.gpu.memory, UINT64_C(0x100000000), 1u << 20) < 0) {
 		abort();

@@ -40,6 +40,19 @@ def batches(*syncs):
                    0, syncs[0], 4, 0, syncs[1], 9, 0)
 
 
+def blob(kind, size, number=0, flags=1):
+    return message(CREATE_BLOB, kind, flags, size, 0, number, 0)
+
+
+# Memory that is taken and let go of in a row fills the window again and again.
+VULKAN = (message(GET_PARAM, 1) + message(GET_CAPSET, 4, 0) + message(CONTEXT_INIT, 4) +
+          b"".join(blob(2, 30000, number) + message(RESOURCE_UNREF, number + 1)
+                   for number in range(12)) +
+          blob(2, 131200) + blob(3, 5000) + blob(1, 4096) + message(SYNC_CREATE, 0, 0) +
+          message(SUBMIT_CMD2, 1, 1, 12, 2, 9, 1, 1, 0, 0, 1, 7, 0, 77, 78) +
+          message(SYNC_WAIT, 0, 5, 1, 7, 0) + message(SYNC_UNREF, 1) +
+          b"".join(message(RESOURCE_UNREF, number) for number in range(13, 17)))
+
 INLINE = (message(RESOURCE_CREATE, 1, *TEXTURE) +
           message(TRANSFER_PUT, 1, 0, 16, 0, *BOX, 64, extra=b"x" * 64) +
           message(TRANSFER_PUT, 1, 0, 4, 0, 0, 0, 0, 1, 1, 1, 3, extra=b"abc") +
@@ -63,6 +76,11 @@ SEEDS = {
     "too-long": start(2) + struct.pack("<2I", 2 ** 31, SUBMIT_CMD),
     "outside": start(3) + message(SUBMIT_CMD2, 1, 0, 9, 2 ** 32 - 1, 0, 0, 0, 0, 0),
     "cut": start(2) + message(RESOURCE_CREATE2, 1, *TEXTURE, 64)[:-3],
+    "vulkan": start(3) + VULKAN,
+    "large-blob": start(3) + blob(2, 2 ** 31),
+    "vulkan-slow": start(3) + VULKAN,  # by its place: commands end late
+    "no-bytes": start(3) + blob(2, 0),
+    "not-mapped": start(3) + blob(2, 4096, 0, 2),
 }
 
 

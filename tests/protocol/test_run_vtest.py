@@ -294,6 +294,20 @@ class Answers(RunTest):
         self.assertEqual(len(numbers), 4)
         self.assertNotIn(0, numbers)
 
+    def test_blobs_of_shared_memory(self):
+        self.listen()
+        client = self.client(3)
+        numbers = set()
+        for size in (1, 4096, 100000):
+            numbers.add(client.ask(CREATE_BLOB, 1, 1, size, 0, 0, 0)[0])
+            shared = client.map_fd(size)
+            self.assertEqual(shared[:], bytes(size))
+            shared[:] = b"x" * size
+        self.assertEqual(len(numbers), 3)
+        for number in [*numbers, *numbers]:
+            client.send(RESOURCE_UNREF, number)
+        client.wait_idle()
+
     def test_two_clients_with_the_same_numbers(self):
         self.listen()
         clients = [self.client(2) for _ in range(2)]
@@ -529,7 +543,23 @@ class Refusals(RunTest):
         wait_for("a word", lambda: "refused TRANSFER_TO_HOST_3D" in self.log())
 
     def test_blobs(self):
-        self.refused("blob", CREATE_BLOB, 2, 1, 4096, 0, 0, 0)
+        for text, blob in (("unknown type (4)", (4, 1, 4096, 0, 0, 0)),
+                           ("unknown type (0)", (0, 1, 4096, 0, 0, 0)),
+                           ("impossible size", (1, 1, 0, 0, 0, 0)),
+                           ("impossible size", (2, 1, 2 ** 32 - 1, 2 ** 32 - 1, 0, 0)),
+                           ("--max-memory", (1, 1, 3 << 30, 0, 0, 0)),
+                           ("less than 4 GiB", (3, 1, 0, 1, 0, 0))):
+            self.refused(text, CREATE_BLOB, *blob, version=3)
+
+    def test_a_blob_of_a_daemon_without_vulkan(self):
+        """What the client gets cannot be mapped, and it goes on."""
+        client = self.client(3)
+        number, = client.ask(CREATE_BLOB, 2, 1, 4096, 0, 0, 0)
+        with self.assertRaises(OSError):
+            client.map_fd(4096)
+        self.assertIn("lends no memory", self.log())
+        client.send(RESOURCE_UNREF, number)
+        client.wait_idle()
 
     def test_context_init(self):
         self.refused("CONTEXT_INIT", CONTEXT_INIT, 0, version=3)

@@ -68,6 +68,14 @@ enum {
 	BODY_MAX = WORDS(11),
 };
 
+int client_need_context(struct client *client)
+{
+	return client->device->has_context
+		? 0
+		: device_create_context(
+			  client->device, client->capset_id, client->name, client->name_len);
+}
+
 static int run_command(struct client *client, const struct vtest_header *header)
 {
 	uint32_t body[BODY_MAX / 4];
@@ -86,12 +94,12 @@ static int run_command(struct client *client, const struct vtest_header *header)
 	}
 	memcpy(body, input_at(&client->input), command->size);
 	input_take(&client->input, command->size);
-	if (command->needs_context && !client->device->has_context) {
-		error = device_create_context(
-			client->device, client->capset_id, client->name, client->name_len);
-		if (error < 0) {
-			return error;
-		}
+	error = blobs_settle(&client->resources.blobs);
+	if (error == 0 && command->needs_context) {
+		error = client_need_context(client);
+	}
+	if (error < 0) {
+		return error;
 	}
 	log_debug("client %.*s: %s", (int)client->name_len, client->name, command->name);
 	return command->run(client, body, header->length);

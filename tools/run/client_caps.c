@@ -134,5 +134,5 @@ int client_run_context_init(struct client *client, const void *body, uint32_t le
 			client, "CONTEXT_INIT with a capset that cannot be", capset_id);
 	}
 	client->capset_id = capset_id;
-	return 0;
+	return client_need_context(client);
 }

@@ -47,6 +47,9 @@ int client_reply_number(struct client *client, uint32_t command, uint32_t value)
 /* A descriptor (borrowed), as clients read it: with one byte of its own. */
 int client_reply_fd(struct client *client, int fd);
 
+/* client.c: makes the context, unless it is there. Returns 0 or -errno. */
+int client_need_context(struct client *client);
+
 /*
  * The commands of vtest. body has the bytes of a fixed message, aligned; length is the header's, and to be trusted
  * only where the message has no fixed size. Return 0 or more, or -errno, after which the client is given up.

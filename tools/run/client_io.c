@@ -2,7 +2,6 @@
 #include "run/client_impl.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -14,25 +13,24 @@ int client_refuse(struct client *client, const char *what, uint32_t value)
 	return -EPROTO;
 }
 
-/* Sync objects end waits while nothing comes: then commands' ends must be looked for, too. */
+/* Commands' ends must be looked for while nothing comes: they end waits, and blobs are to be unmapped. */
+static bool is_needed(const struct client *client)
+{
+	return client->device->in_flight > 0 &&
+		(syncs_are_awaited(&client->syncs) || blobs_are_busy(&client->resources.blobs));
+}
+
 static int wait_for_bytes(struct client *client)
 {
-	while (client->device->in_flight > 0 && syncs_are_awaited(&client->syncs)) {
-		struct pollfd fds[2] = {
-			{ .fd = client->socket, .events = POLLIN },
-			{ .fd = device_wait_fd(client->device), .events = POLLIN },
-		};
-		int error = 0;
+	int ready = 0;
 
-		if (fds[1].fd >= 0 && poll(fds, 2, -1) < 0 && errno != EINTR) {
-			return -errno;
-		}
-		error = device_reap(client->device);
-		if (error < 0 || fds[0].revents) {
-			return error;
+	while (ready == 0 && is_needed(client)) {
+		ready = device_wait_with(client->device, client->socket);
+		if (ready == 0) {
+			ready = blobs_settle(&client->resources.blobs);
 		}
 	}
-	return 0;
+	return ready < 0 ? ready : 0;
 }
 
 /* Reads what there is: bytes, 0 at the end of the stream, or -errno. Looks for it before it sleeps. */

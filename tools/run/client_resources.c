@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/client_impl.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/fd.h"
 
 /* The number of a new resource, which the client names before version 3. */
 static int choose_id(struct client *client, struct vtest_resource_create *info)
@@ -55,11 +59,67 @@ int client_run_resource_create2(struct client *client, const void *body, uint32_
 	return create(client, &info, VTEST_RESOURCE_CREATE2);
 }
 
+static int check_blob(struct client *client, const struct vtest_create_blob *blob, uint32_t id)
+{
+	if (blob->type < VTEST_BLOB_TYPE_GUEST || blob->type > VTEST_BLOB_TYPE_HOST3D_GUEST) {
+		return client_refuse(client, "a blob of an unknown type", blob->type);
+	}
+	if (blobs_round(vtest_u64(blob->size)) == 0) {
+		return client_refuse(client, "a blob of an impossible size: type", blob->type);
+	}
+	if (id == 0 || resources_find(&client->resources, id)) {
+		return client_refuse(client, "there are no more numbers for resources", id);
+	}
+	return 0;
+}
+
+/*
+ * A descriptor that cannot be mapped stands for memory that cannot be had: Mesa's Vulkan driver tells the program
+ * then, where it would abort without one, and not notice that its connection ends.
+ */
+static int reply_nothing(struct client *client)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	int error = fd < 0 ? -errno : client_reply_fd(client, fd);
+
+	fd_close(&fd);
+	return error;
+}
+
+static int reply_file(struct client *client, struct resource *resource, int file)
+{
+	int error;
+
+	if (!resource->memory) {
+		return file < 0 ? reply_nothing(client) : client_reply_fd(client, file);
+	}
+	error = client_reply_fd(client, resource->memory->region.fd);
+	resources_given(&client->resources, resource);
+	return error;
+}
+
+/* The number is chosen here, whatever the version. */
 int client_run_resource_create_blob(struct client *client, const void *body, uint32_t length)
 {
+	const struct vtest_create_blob *blob = body;
+	uint32_t id = client->resources.last_id + 1;
+	struct resource *resource = NULL;
+	int file = -1;
+	int error = check_blob(client, blob, id);
+
 	(void)length;
-	return client_refuse(client, "it wants a blob, which this version does not have: type",
-		*(const uint32_t *)body);
+	if (error == 0) {
+		error = resources_create_blob(&client->resources, id,
+			blobs_round(vtest_u64(blob->size)), blob, &resource, &file);
+	}
+	if (error == 0) {
+		error = client_reply_number(client, VTEST_RESOURCE_CREATE_BLOB, id);
+	}
+	if (error == 0) {
+		error = reply_file(client, resource, file);
+	}
+	fd_close(&file);
+	return error;
 }
 
 /* One that is not there is no error, as with virgl_test_server. */

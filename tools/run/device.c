@@ -34,6 +34,12 @@ static const char *name_of(uint32_t command)
 		return "TRANSFER_FROM_HOST_3D";
 	case VIRTIO_GPU_CMD_CTX_CREATE:
 		return "CTX_CREATE";
+	case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+		return "RESOURCE_CREATE_BLOB";
+	case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
+		return "RESOURCE_MAP_BLOB";
+	case VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB:
+		return "RESOURCE_UNMAP_BLOB";
 	default:
 		return "a command";
 	}
@@ -75,7 +81,8 @@ static int start_session(struct device *device)
 		return error;
 	}
 	if (!(device->gpu.session.features >> VIRTIO_GPU_F_VIRGL & 1)) {
-		log_error("the daemon offers no OpenGL: start it with --capset=virgl");
+		log_error("the daemon offers neither OpenGL nor Vulkan: start it with "
+			  "--capset=virgl or --capset=venus");
 		return -ENOTSUP;
 	}
 	if (device->gpu.max_memory_slots == 0 ||
@@ -94,6 +101,7 @@ static int init_gpu(struct device *device)
 		.memory_size = MEMORY_SIZE,
 		.control_size = RING_SIZE,
 		.renderer = true,
+		.window = { .kind = FE_WINDOW_FILES },
 	};
 	int error;
 
@@ -211,11 +219,28 @@ void device_remove_memory(struct device *device, const struct fe_region *region)
 	fe_session_rem_mem_reg(&device->gpu.session, region);
 }
 
-/* A transfer that the renderer refuses leaves stale pixels, and is the client's own fault. */
+/*
+ * A transfer that the renderer refuses leaves stale pixels, and is the client's own fault. A blob that cannot be
+ * had is told to the client, and all that was sent for it is in vain.
+ */
 static bool is_fatal(uint32_t command)
 {
-	return command != VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D &&
-		command != VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D;
+	switch (command) {
+	case VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D:
+	case VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D:
+	case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+	case VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
+	case VIRTIO_GPU_CMD_RESOURCE_UNREF:
+	case VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static bool is_in_vain(uint32_t command, uint32_t answer)
+{
+	return answer == VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID && !is_fatal(command);
 }
 
 static void finish(struct device *device, const struct fe_gpu_answer *answer)
@@ -224,7 +249,8 @@ static void finish(struct device *device, const struct fe_gpu_answer *answer)
 
 	if (answer->type < VIRTIO_GPU_RESP_OK_NODATA ||
 		answer->type >= VIRTIO_GPU_RESP_ERR_UNSPEC) {
-		log_warn("the daemon refused %s: %s", name_of(pending.command),
+		log_write(is_in_vain(pending.command, answer->type) ? LOG_DEBUG : LOG_WARN,
+			"the daemon refused %s: %s", name_of(pending.command),
 			reason_of(answer->type));
 		if (is_fatal(pending.command) && device->error == 0) {
 			device->error = -EREMOTEIO;
@@ -250,7 +276,8 @@ void device_kick(struct device *device)
 	fe_gpu_flush(&device->gpu, WIRE_CONTROL_QUEUE);
 }
 
-int device_wait_fd(struct device *device)
+/* The descriptor that becomes readable when a command has ended; -1: one has. */
+static int wait_fd(struct device *device)
 {
 	struct fe_queue *queue = &device->gpu.queues[WIRE_CONTROL_QUEUE];
 
@@ -276,32 +303,68 @@ static bool spin(struct device *device)
 	return false;
 }
 
-static int sleep_until_used(struct device *device)
+/* But for what was asked the daemon says nothing here: readable is its end. */
+static int hear(struct device *device)
 {
-	struct pollfd fds[2] = {
-		{ .fd = device_wait_fd(device), .events = POLLIN },
-		{ .fd = device->gpu.session.socket, .events = POLLIN },
-	};
-
-	if (fds[0].fd < 0) {
-		return 0;
-	}
-	if (poll(fds, 2, -1) < 0 && errno != EINTR) {
-		return -errno;
-	}
-	/* But for what was asked it says nothing: readable is its end. */
-	return !fds[1].revents ? 0
-		: device->confirmed < device->added
+	return device->confirmed < device->added
 		? device_confirm_memory(device, device->confirmed + 1)
 		: lost(device);
+}
+
+int device_wait_with(struct device *device, int other)
+{
+	struct fe_gpu *gpu = &device->gpu;
+	struct pollfd fds[4] = {
+		{ .fd = wait_fd(device), .events = POLLIN },
+		{ .fd = gpu->window.channel, .events = POLLIN },
+		{ .fd = gpu->session.socket, .events = POLLIN },
+		{ .fd = other, .events = POLLIN },
+	};
+	int error = 0;
+
+	if (poll(fds, 4, fds[0].fd < 0 ? 0 : -1) < 0 && errno != EINTR) {
+		return -errno;
+	}
+	if (fds[1].revents) {
+		fe_window_serve(&gpu->window);
+	}
+	if (fds[2].revents) {
+		error = hear(device);
+	}
+	if (error == 0) {
+		error = device_reap(device);
+	}
+	return error < 0 ? error : fds[3].revents != 0;
+}
+
+int device_take_file(struct device *device, uint64_t place, uint64_t size, const bool *ended)
+{
+	const struct fe_window *window = &device->gpu.window;
+	uint64_t fd_offset = 0;
+	int error = device_reap(device);
+	int fd;
+
+	device_kick(device);
+	while ((fd = fe_window_take_fd(window, place, size, &fd_offset)) == -ENOENT && error == 0 &&
+		!*ended) {
+		error = device_wait_with(device, -1);
+	}
+	if (error == 0 && fd >= 0 && fd_offset > 0) {
+		log_error("the daemon shows a blob that is not the beginning of its file");
+		error = -EBADMSG;
+	}
+	if (error < 0) {
+		fd_close(&fd);
+		return error;
+	}
+	return fd == -ENOENT ? -ENODATA : fd;
 }
 
 /* Waits for at least one more command to end, and takes all that have. */
 static int wait_for_one(struct device *device)
 {
-	int error = device->spin_us > 0 && spin(device) ? 0 : sleep_until_used(device);
-
-	return error < 0 ? error : device_reap(device);
+	return device->spin_us > 0 && spin(device) ? device_reap(device)
+						   : device_wait_with(device, -1);
 }
 
 int device_wait(struct device *device, uint32_t in_flight)

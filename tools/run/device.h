@@ -103,9 +103,16 @@ int device_wait_until(struct device *device, const bool *done);
 void device_set(void *data);
 
 /*
- * For a caller that waits for something else, too: the descriptor that becomes readable when a command
- * has ended. Ask for it anew each time; -1: look now, with device_reap.
+ * Waits until other (-1: nothing else) is readable, or something has come from the daemon, and takes that.
+ * Returns 1: other is readable; 0 or -errno.
  */
-int device_wait_fd(struct device *device);
+int device_wait_with(struct device *device, int other);
+
+/*
+ * Waits for the file that a RESOURCE_MAP_BLOB of size bytes at this place of the window brings; it comes before
+ * the command ends (*ended, which its device_done_fn sets). Returns a descriptor (the caller's) or -errno;
+ * -ENODATA: it ended without, being refused (logged).
+ */
+int device_take_file(struct device *device, uint64_t place, uint64_t size, const bool *ended);
 
 #endif

@@ -30,6 +30,7 @@ void resources_init(struct resources *resources, struct device *device, uint64_t
 	};
 	list_init(&resources->used);
 	list_init(&resources->spare);
+	blobs_init(&resources->blobs, device);
 }
 
 static int compare(const void *left, const void *right)
@@ -73,6 +74,7 @@ void resources_finish(struct resources *resources)
 {
 	tdestroy(resources->by_id, free);
 	resources->by_id = NULL;
+	blobs_finish(&resources->blobs);
 	free_all(&resources->used);
 	free_all(&resources->spare);
 }
@@ -235,6 +237,16 @@ static int send_short(struct resources *resources, const void *command, size_t s
 	return device_send(resources->device, command, size, (struct fe_buffer){ 0 }, done, data);
 }
 
+static int send_attach(struct resources *resources, uint32_t id)
+{
+	const struct virtio_gpu_ctx_resource command = {
+		.hdr = { .type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, .ctx_id = DEVICE_CONTEXT },
+		.resource_id = id,
+	};
+
+	return send_short(resources, &command, sizeof(command), NULL, NULL);
+}
+
 static int send_create(struct resources *resources, const struct vtest_resource_create *info)
 {
 	const struct virtio_gpu_resource_create_3d command = {
@@ -250,13 +262,9 @@ static int send_create(struct resources *resources, const struct vtest_resource_
 		.last_level = info->last_level,
 		.nr_samples = info->nr_samples,
 	};
-	const struct virtio_gpu_ctx_resource attach = {
-		.hdr = { .type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, .ctx_id = DEVICE_CONTEXT },
-		.resource_id = info->handle,
-	};
 	int error = send_short(resources, &command, sizeof(command), NULL, NULL);
 
-	return error < 0 ? error : send_short(resources, &attach, sizeof(attach), NULL, NULL);
+	return error < 0 ? error : send_attach(resources, info->handle);
 }
 
 static int send_backing(struct resources *resources, const struct resource *resource)
@@ -316,28 +324,108 @@ static int make(struct resources *resources, const struct vtest_resource_create 
 	return error;
 }
 
+/* NULL: no memory. */
+static struct resource *add(struct resources *resources, uint32_t id, uint32_t size)
+{
+	struct resource *resource = calloc(1, sizeof(*resource));
+
+	if (!resource) {
+		return NULL;
+	}
+	*resource = (struct resource){ .id = id, .size = size };
+	if (!tsearch(resource, &resources->by_id, compare)) {
+		free(resource);
+		return NULL;
+	}
+	if (id > resources->last_id) {
+		resources->last_id = id;
+	}
+	return resource;
+}
+
+/* An error ends the client, and with it the resource. */
 int resources_create(struct resources *resources, const struct vtest_resource_create *info,
 	struct resource **created)
 {
-	struct resource *resource = calloc(1, sizeof(*resource));
-	int error;
+	struct resource *resource = add(resources, info->handle, info->data_size);
 
 	if (!resource) {
 		return -ENOMEM;
 	}
-	resource->id = info->handle;
-	resource->size = info->data_size;
 	resource->is_inline = info->data_size == 0;
-	if (!tsearch(resource, &resources->by_id, compare)) {
-		free(resource);
+	*created = resource;
+	return make(resources, info, resource);
+}
+
+static int send_blob(struct resources *resources, const struct resource *resource, uint64_t size,
+	const struct vtest_create_blob *info)
+{
+	const struct {
+		struct virtio_gpu_resource_create_blob head;
+		struct virtio_gpu_mem_entry entry;
+	} command = {
+		.head = {
+			.hdr = {
+				.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB,
+				.ctx_id = DEVICE_CONTEXT,
+			},
+			.resource_id = resource->id,
+			.blob_mem = info->type,
+			.blob_flags = info->flags,
+			.nr_entries = resource->memory != NULL,
+			.blob_id = vtest_u64(info->blob_id),
+			.size = size,
+		},
+		.entry = {
+			.addr = resource->memory ? resource->memory->region.guest_addr : 0,
+			.length = resource->size,
+		},
+	};
+	int error = send_short(resources, &command,
+		resource->memory ? sizeof(command) : sizeof(command.head), NULL, NULL);
+
+	return error < 0 ? error : send_attach(resources, resource->id);
+}
+
+static int share(struct resources *resources, struct resource *resource, uint64_t size)
+{
+	int error;
+
+	if (size > UINT32_MAX) {
+		log_error("a blob of %llu bytes: less than 4 GiB can be shared",
+			(unsigned long long)size);
 		return -ENOMEM;
 	}
-	if (info->handle > resources->last_id) {
-		resources->last_id = info->handle;
-	}
-	error = make(resources, info, resource);
+	resource->size = (uint32_t)size;
+	error = get_memory(resources, resource->size, &resource->memory);
+	return error < 0 ? error
+			 : device_confirm_memory(resources->device, resource->memory->added);
+}
+
+int resources_create_blob(struct resources *resources, uint32_t id, uint64_t size,
+	const struct vtest_create_blob *info, struct resource **created, int *file)
+{
+	struct resource *resource = add(resources, id, 0);
+	int error = 0;
+
+	*file = -1;
 	*created = resource;
-	return error; // an error ends the client, and with it the resource
+	if (!resource) {
+		return -ENOMEM;
+	}
+	if (info->type != VTEST_BLOB_TYPE_HOST3D) {
+		error = share(resources, resource, size);
+	}
+	if (error == 0) {
+		error = send_blob(resources, resource, size, info);
+	}
+	if (error == 0 && !resource->memory && info->flags & VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE) {
+		int opened = blobs_open(&resources->blobs, id, size);
+
+		*file = opened < 0 ? -1 : opened;
+		error = opened < 0 && opened != -ENODATA ? opened : 0;
+	}
+	return error;
 }
 
 int resources_unref(struct resources *resources, struct resource *resource)
@@ -350,6 +438,9 @@ int resources_unref(struct resources *resources, struct resource *resource)
 
 	tdelete(resource, &resources->by_id, compare);
 	free(resource);
+	if (!memory && blobs_unref_later(&resources->blobs, command.resource_id)) {
+		return 0;
+	}
 	return send_short(
 		resources, &command, sizeof(command), memory ? handle_released : NULL, memory);
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "run/blob.h"
 #include "run/device.h"
 #include "run/vtest.h"
 
@@ -52,6 +53,7 @@ struct resources {
 	uint32_t spare_count;
 	uint32_t kept_count; // spare or used
 	uint32_t last_id; // highest used
+	struct blobs blobs;
 	bool is_attached; // has the last ATTACH_BACKING ended?
 };
 
@@ -69,6 +71,14 @@ struct resource *resources_find(const struct resources *resources, uint32_t id);
  */
 int resources_create(struct resources *resources, const struct vtest_resource_create *info,
 	struct resource **created);
+
+/*
+ * The same for a blob of size bytes (whole pages, one at least), of a known type; *file becomes a descriptor (the caller's) of the
+ * daemon's memory, or -1: it is in the shared memory, or there is none, because it is not to be mapped or
+ * cannot be (logged).
+ */
+int resources_create_blob(struct resources *resources, uint32_t id, uint64_t size,
+	const struct vtest_create_blob *info, struct resource **created, int *file);
 
 /* The client has the descriptor of its memory, and waits for nothing now: gets ready for the next one. */
 void resources_given(struct resources *resources, struct resource *resource);

@@ -185,7 +185,7 @@ class Answers(RunTest):
         self.assertGreater(struct.unpack_from("<I", caps1)[0], 0)
         bits = struct.unpack_from("<I", caps2, CAPABILITY_BITS)[0]
         self.assertNotEqual(bits, 0)
-        self.assertEqual(bits >> 31, 0, "buffer storage needs blobs")
+        self.assertEqual(bits >> 31, 0, "buffer storage needs blobs of OpenGL's memory")
         self.assertEqual(bits >> 26 & 1, 1, "busy textures are filled by copies")
         known, *rest = client.ask(GET_CAPSET, 2, 1)
         self.assertEqual((known, struct.pack(f"<{len(rest)}I", *rest)), (1, caps2))

@@ -6,20 +6,10 @@
 
 #include "base/log.h"
 
-/* Capability bits of VirGL's second capset: struct virgl_caps_v2 of virgl_hw.h. */
-#define CAPS_V2_CAPABILITY_BITS 392
-
-/*
- * Buffers that stay mapped would be blobs of host memory, for which the device must lend memory to
- * clients: not yet.
- */
-#define CAPABILITY_ARB_BUFFER_STORAGE (1u << 31)
-
 static int read_capset(struct client *client, uint32_t id, uint32_t version,
 	uint8_t bytes[static DEVICE_CAPSET_MAX], uint32_t *size)
 {
 	struct virtio_gpu_resp_capset_info info;
-	uint32_t bits;
 	int error = device_find_capset(client->device, id, &info);
 
 	if (error < 0) {
@@ -29,13 +19,7 @@ static int read_capset(struct client *client, uint32_t id, uint32_t version,
 		return -ENOENT;
 	}
 	*size = info.capset_max_size;
-	error = device_get_capset(client->device, id, version, bytes, *size);
-	if (error == 0 && id == 2 && *size >= CAPS_V2_CAPABILITY_BITS + sizeof(bits)) {
-		memcpy(&bits, bytes + CAPS_V2_CAPABILITY_BITS, sizeof(bits));
-		bits &= ~CAPABILITY_ARB_BUFFER_STORAGE;
-		memcpy(bytes + CAPS_V2_CAPABILITY_BITS, &bits, sizeof(bits));
-	}
-	return error;
+	return device_get_capset(client->device, id, version, bytes, *size);
 }
 
 /* These two count bytes, and one more; the command is the capset's number. */

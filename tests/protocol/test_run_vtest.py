@@ -695,7 +695,8 @@ class Programs(daemonlib.DaemonTest):
         for arguments, status in ((("sh", "-c", "exit 7"), 7), (("sh", "-c", "kill -9 $$"), 137),
                                   (("/nonexistent",), 127), (("/etc/passwd",), 126), ((), 125),
                                   (("--no-such-option",), 125), (("--help",), 0),
-                                  (("--daemon=x", "--gpu=0", "true"), 125)):
+                                  (("--daemon=x", "--gpu=0", "true"), 125),
+                                  (("--client-driver=/etc/passwd", "true"), 125)):
             done = self.run_program(*arguments)
             self.assertEqual(done.returncode, status, (arguments, done.stderr))
 
@@ -706,9 +707,37 @@ class Programs(daemonlib.DaemonTest):
         printed = self.run_program("--print-env", "--listen=/run/x").stdout.splitlines()
         self.assertIn("VTEST_SOCKET_NAME=/run/x", printed)
         self.assertIn("GALLIUM_DRIVER=virpipe", printed)
+        self.assertNotIn("VN_DEBUG=vtest", printed)
         seen = self.run_program("env").stdout.splitlines()
         for line in printed:
             self.assertIn(line.split("=")[0], [one.split("=")[0] for one in seen])
+
+    def vulkan_variables(self, *options, **environment):
+        driver = self.folder / "driver.json"
+        driver.touch()
+        done = self.run_program("--vulkan", f"--client-driver={driver}", *options, "env",
+                                env={**os.environ, **environment})
+        seen = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+        for name in ("VK_DRIVER_FILES", "VK_ICD_FILENAMES"):
+            self.assertEqual(seen[name], str(driver))
+        self.assertIn("VTEST_SOCKET_NAME", seen)
+        return seen
+
+    def test_environment_of_vulkan(self):
+        self.assertEqual(self.vulkan_variables()["VN_DEBUG"], "vtest")
+        self.assertEqual(self.vulkan_variables(VN_DEBUG="init")["VN_DEBUG"], "init,vtest")
+        self.assertEqual(self.vulkan_variables(VN_DEBUG="vtest,init")["VN_DEBUG"], "vtest,init")
+        self.assertNotIn("GALLIUM_DRIVER", self.vulkan_variables())
+        self.assertEqual(self.vulkan_variables("--gl")["GALLIUM_DRIVER"], "virpipe")
+
+    def test_no_vulkan_driver_for_the_program(self):
+        done = self.run_program("--vulkan", "--client-driver=/nonexistent.json", "true")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("/nonexistent.json: No such file", done.stderr)
+        if not list(Path("/usr/share/vulkan/icd.d").glob("virtio_icd.*.json")):
+            done = self.run_program("--vulkan", "true")
+            self.assertEqual(done.returncode, 125)
+            self.assertIn("mesa-vulkan-drivers", done.stderr)
 
     def test_the_socket_goes_with_the_program(self):
         path = self.run_program("sh", "-c", "test -S $VTEST_SOCKET_NAME && echo $VTEST_SOCKET_NAME")

@@ -141,7 +141,7 @@ static int make_folder(char path[static 80])
 /* A Mesa that looks at one path only has found nobody there, and drew in software, or not at all. */
 static void hint(const struct run *run, bool has_namespace)
 {
-	if (run->server.served == 0 && !has_namespace) {
+	if (run->server.options->gl && run->server.served == 0 && !has_namespace) {
 		log_warn(
 			"nothing was drawn: Mesa before 23.1 looks for its renderer at %s only, "
 			"which could not be put in place; with --log-level=info the reason is told",
@@ -156,8 +156,7 @@ static int run_at(struct run *run, const struct options *options, const char *pa
 	if (server_open(&run->server, path, options) < 0) {
 		return PROGRAM_FAILED;
 	}
-	run->program = program_start(
-		options->program, path, !options->no_namespace, &has_namespace);
+	run->program = program_start(options, path, &has_namespace);
 	if (run->program < 0) {
 		log_errno(LOG_ERROR, -run->program, "cannot start %s", options->program[0]);
 		server_close(&run->server);
@@ -176,7 +175,7 @@ static int run_program(const struct options *options)
 	char path[100];
 	int status;
 
-	if (make_folder(folder) < 0) {
+	if (program_check(options) < 0 || make_folder(folder) < 0) {
 		return PROGRAM_FAILED;
 	}
 	snprintf(path, sizeof(path), "%s/vtest.sock", folder);
@@ -195,8 +194,8 @@ int main(int argc, char **argv)
 	}
 	log_init("virtio-gpu-run", NULL, options.log_level);
 	if (options.print_env) {
-		program_environment(
-			options.listen ? options.listen : VTEST_DEFAULT_PATH, print_variable);
+		program_environment(&options, options.listen ? options.listen : VTEST_DEFAULT_PATH,
+			print_variable);
 		return EXIT_SUCCESS;
 	}
 	return options.listen ? serve_others(&options) : run_program(&options);

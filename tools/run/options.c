@@ -8,15 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/program.h"
+
 enum {
 	OPT_LISTEN = 256,
 	OPT_PRINT_ENV,
+	OPT_GL,
+	OPT_VULKAN,
+	OPT_CLIENT_DRIVER,
 	OPT_DAEMON,
 	OPT_DAEMON_PROGRAM,
 	OPT_DAEMON_OPTION,
 	OPT_GPU,
 	OPT_RENDER_NODE,
 	OPT_ALLOW_SOFTWARE,
+	OPT_RENDER_SERVER,
+	OPT_VULKAN_DRIVER,
+	OPT_HOST_VISIBLE,
 	OPT_MAX_MEMORY,
 	OPT_MAX_RESOURCES,
 	OPT_POLL_US,
@@ -31,12 +39,18 @@ enum {
 static const struct option long_options[] = {
 	{ "listen", required_argument, NULL, OPT_LISTEN },
 	{ "print-env", no_argument, NULL, OPT_PRINT_ENV },
+	{ "gl", no_argument, NULL, OPT_GL },
+	{ "vulkan", no_argument, NULL, OPT_VULKAN },
+	{ "client-driver", required_argument, NULL, OPT_CLIENT_DRIVER },
 	{ "daemon", required_argument, NULL, OPT_DAEMON },
 	{ "daemon-program", required_argument, NULL, OPT_DAEMON_PROGRAM },
 	{ "daemon-option", required_argument, NULL, OPT_DAEMON_OPTION },
 	{ "gpu", required_argument, NULL, OPT_GPU },
 	{ "render-node", required_argument, NULL, OPT_RENDER_NODE },
 	{ "allow-software", no_argument, NULL, OPT_ALLOW_SOFTWARE },
+	{ "render-server", required_argument, NULL, OPT_RENDER_SERVER },
+	{ "vulkan-driver", required_argument, NULL, OPT_VULKAN_DRIVER },
+	{ "host-visible", required_argument, NULL, OPT_HOST_VISIBLE },
 	{ "max-memory", required_argument, NULL, OPT_MAX_MEMORY },
 	{ "max-resources", required_argument, NULL, OPT_MAX_RESOURCES },
 	{ "poll-us", required_argument, NULL, OPT_POLL_US },
@@ -54,9 +68,14 @@ static const char help[] =
 	"       virtio-gpu-run [OPTION...] --listen=PATH\n"
 	"       virtio-gpu-run --print-env [--listen=PATH]\n"
 	"\n"
-	"Runs a program whose OpenGL is drawn by virtio-gpud, in a process of its own: as in a virtual\n"
-	"machine, without one. The program needs Mesa's virgl driver (Debian: libgl1-mesa-dri).\n"
+	"Runs a program whose OpenGL or Vulkan is drawn by virtio-gpud, in a process of its own: as in a\n"
+	"virtual machine, without one. The program needs Mesa's virgl driver (Debian: libgl1-mesa-dri) or, for\n"
+	"Vulkan, virtio driver (mesa-vulkan-drivers of Debian 13 or bookworm-backports).\n"
 	"\n"
+	"  --vulkan               for the program's Vulkan, by Venus\n"
+	"  --gl                   for its OpenGL, by VirGL: without --vulkan the default\n"
+	"  --client-driver=FILE   the JSON file of Mesa's virtio driver for the program's Vulkan (default: that\n"
+	"                         of " PROGRAM_ICD_FOLDER ")\n"
 	"  --listen=PATH          serve programs that find the socket PATH (mode 0600), until a signal\n"
 	"                         ends it: for containers\n"
 	"  --print-env            print what to set for such programs, and exit\n"
@@ -64,7 +83,8 @@ static const char help[] =
 	"                         (default: a daemon of its own for each connection)\n"
 	"  --daemon-program=PATH  that daemon (default: virtio-gpud beside this program, or by PATH)\n"
 	"  --daemon-option=OPTION give it this option; can be repeated\n"
-	"  --gpu=GPU, --render-node=PATH, --allow-software, --max-memory=SIZE, --max-resources=N,\n"
+	"  --gpu=GPU, --render-node=PATH, --allow-software, --render-server=PATH,\n"
+	"  --vulkan-driver=FILE, --host-visible=SIZE, --max-memory=SIZE, --max-resources=N,\n"
 	"  --poll-us=N            are handed to it; --max-memory bounds what a client shares, too;\n"
 	"                         --poll-us is as --spin-us if not given\n"
 	"  --max-clients=N        connections at a time (default 16)\n"
@@ -150,6 +170,15 @@ static int read_option(struct options *options, int option, const char *name)
 	case OPT_PRINT_ENV:
 		options->print_env = true;
 		return 0;
+	case OPT_GL:
+		options->gl = true;
+		return 0;
+	case OPT_VULKAN:
+		options->vulkan = true;
+		return 0;
+	case OPT_CLIENT_DRIVER:
+		options->client_driver = optarg;
+		return 0;
 	case OPT_DAEMON:
 		options->daemon = optarg;
 		return 0;
@@ -161,6 +190,9 @@ static int read_option(struct options *options, int option, const char *name)
 	case OPT_GPU:
 	case OPT_RENDER_NODE:
 	case OPT_ALLOW_SOFTWARE:
+	case OPT_RENDER_SERVER:
+	case OPT_VULKAN_DRIVER:
+	case OPT_HOST_VISIBLE:
 	case OPT_MAX_RESOURCES:
 		return hand_on(options, name, optarg);
 	case OPT_POLL_US:
@@ -187,6 +219,9 @@ static int read_option(struct options *options, int option, const char *name)
 
 static int check(const struct options *options)
 {
+	if (options->client_driver && !options->vulkan) {
+		return fail("client-driver", options->client_driver, "has no use without --vulkan");
+	}
 	if (options->daemon && (options->daemon_option_count > 0 || options->daemon_program)) {
 		fprintf(stderr,
 			"virtio-gpu-run: --daemon names a daemon that runs: give the "
@@ -253,6 +288,7 @@ int options_read(struct options *options, int argc, char **argv)
 	if (optind < argc) {
 		options->program = argv + optind;
 	}
+	options->gl = options->gl || !options->vulkan;
 	if (check(options) < 0) {
 		return -EINVAL;
 	}

@@ -18,6 +18,10 @@ struct options {
 	char **program; // argv of the program; NULL: none
 	const char *listen; // socket to serve for others; NULL: none
 	bool print_env;
+	bool gl; // OpenGL by VirGL
+	bool vulkan; // Vulkan by Venus; one of the two at least
+	const char *
+		client_driver; // JSON file of the program's Vulkan driver; NULL: where Mesa puts it
 	const char *daemon; // socket of a running daemon; NULL: one of our own for each client
 	const char *daemon_program; // path of virtio-gpud; NULL: beside us, or found by PATH
 	char *daemon_options[OPTIONS_DAEMON_WORDS + 1]; // handed on, NULL at the end

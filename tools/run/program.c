@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,16 +30,96 @@
 /* glvnd's description of Mesa's EGL (Debian: libegl-mesa0). */
 #define MESA_EGL "/usr/share/glvnd/egl_vendor.d/50_mesa.json"
 
-void program_environment(const char *socket_path, void (*set)(const char *name, const char *value))
+/* Mesa's Vulkan driver for virtio-gpu, one file for each architecture. */
+#define MESA_VULKAN PROGRAM_ICD_FOLDER "/virtio_icd.*.json"
+
+/* The files, with colons between them. Returns 0 or -ENOENT. */
+static int find_client_driver(const struct options *options, char *files, size_t size)
+{
+	size_t len = 0;
+	glob_t found;
+
+	if (options->client_driver) {
+		snprintf(files, size, "%s", options->client_driver);
+		return access(options->client_driver, R_OK) == 0 ? 0 : -ENOENT;
+	}
+	if (glob(MESA_VULKAN, 0, NULL, &found) != 0) {
+		return -ENOENT;
+	}
+	files[0] = '\0';
+	for (size_t i = 0; i < found.gl_pathc && len < size; i++) {
+		len += (size_t)snprintf(
+			files + len, size - len, "%s%s", i > 0 ? ":" : "", found.gl_pathv[i]);
+	}
+	globfree(&found);
+	return len < size ? 0 : -ENOENT;
+}
+
+int program_check(const struct options *options)
+{
+	char files[4096];
+
+	if (!options->vulkan || find_client_driver(options, files, sizeof(files)) == 0) {
+		return 0;
+	}
+	if (options->client_driver) {
+		log_errno(LOG_ERROR, errno, "--client-driver=%s", options->client_driver);
+	} else {
+		log_error("there is no Vulkan driver for the program (" MESA_VULKAN
+			  "): install mesa-vulkan-drivers of Debian 13, of bookworm-backports, or "
+			  "the like, or name the driver's file with --client-driver");
+	}
+	return -ENOENT;
+}
+
+static void gl_environment(void (*set)(const char *name, const char *value))
 {
 	set("GALLIUM_DRIVER", "virpipe");
 	set("LIBGL_ALWAYS_SOFTWARE",
 		"1"); // the only road in Mesa's loader that asks for GALLIUM_DRIVER
-	set("VTEST_SOCKET_NAME", socket_path);
 	/* Where a vendor's GL is installed, too, glvnd would take that. */
 	set("__GLX_VENDOR_LIBRARY_NAME", "mesa");
 	if (access(MESA_EGL, R_OK) == 0) {
 		set("__EGL_VENDOR_LIBRARY_FILENAMES", MESA_EGL);
+	}
+}
+
+/* Adds a word to a list with commas, which may be NULL; a list that is too long is given up. */
+static void add_word(const char *list, const char *word, char *result, size_t size)
+{
+	if (!list || !*list) {
+		snprintf(result, size, "%s", word);
+	} else if (strstr(list, word)) {
+		snprintf(result, size, "%s", list);
+	} else if ((size_t)snprintf(result, size, "%s,%s", list, word) >= size) {
+		snprintf(result, size, "%s", word);
+	}
+}
+
+/* The Vulkan loader knows the first name since 1.3.207, and the second one still. */
+static void vulkan_environment(
+	const struct options *options, void (*set)(const char *name, const char *value))
+{
+	char files[4096];
+	char debug[256];
+
+	add_word(getenv("VN_DEBUG"), "vtest", debug, sizeof(debug));
+	set("VN_DEBUG", debug);
+	if (find_client_driver(options, files, sizeof(files)) == 0) {
+		set("VK_DRIVER_FILES", files);
+		set("VK_ICD_FILENAMES", files);
+	}
+}
+
+void program_environment(const struct options *options, const char *socket_path,
+	void (*set)(const char *name, const char *value))
+{
+	set("VTEST_SOCKET_NAME", socket_path);
+	if (options->gl) {
+		gl_environment(set);
+	}
+	if (options->vulkan) {
+		vulkan_environment(options, set);
 	}
 }
 
@@ -106,8 +187,10 @@ static void set_variable(const char *name, const char *value)
 }
 
 /* In the new process. */
-static _Noreturn void become(char **argv, const char *socket_path, int namespace_pipe)
+static _Noreturn void become(
+	const struct options *options, const char *socket_path, int namespace_pipe)
 {
+	char **argv = options->program;
 	sigset_t none;
 
 	if (namespace_pipe >= 0) {
@@ -116,7 +199,7 @@ static _Noreturn void become(char **argv, const char *socket_path, int namespace
 		(void)!write(namespace_pipe, &error, sizeof(error));
 		close(namespace_pipe);
 	}
-	program_environment(socket_path, set_variable);
+	program_environment(options, socket_path, set_variable);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvp(argv[0], argv);
@@ -138,18 +221,18 @@ static bool entered_namespace(int pipe_fd)
 	return error == 0;
 }
 
-pid_t program_start(char **argv, const char *socket_path, bool wants_namespace, bool *has_namespace)
+pid_t program_start(const struct options *options, const char *socket_path, bool *has_namespace)
 {
 	int ends[2] = { -1, -1 };
 	pid_t pid;
 
 	*has_namespace = false;
-	if (wants_namespace && pipe2(ends, O_CLOEXEC) < 0) {
+	if (!options->no_namespace && pipe2(ends, O_CLOEXEC) < 0) {
 		return -errno;
 	}
 	pid = fork();
 	if (pid == 0) {
-		become(argv, socket_path, ends[1]);
+		become(options, socket_path, ends[1]);
 	}
 	if (pid < 0) {
 		pid = -errno;

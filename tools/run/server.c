@@ -128,7 +128,9 @@ static const char *find_daemon(char path[static 4096])
 static int start_device(struct device *device, const struct options *options)
 {
 	static char fd_option[] = "--fd=%s";
-	static char capset_option[] = "--capset=virgl";
+	static char gl_option[] = "--capset=virgl";
+	static char vulkan_option[] = "--capset=venus";
+	static char both_option[] = "--capset=virgl,venus";
 	static char level_option[32];
 	static char path[4096];
 	char *words[OPTIONS_DAEMON_WORDS + 6] = { NULL };
@@ -142,7 +144,7 @@ static int start_device(struct device *device, const struct options *options)
 	words[count++] = options->daemon_program ? (char *)options->daemon_program
 						 : (char *)find_daemon(path);
 	words[count++] = fd_option;
-	words[count++] = capset_option;
+	words[count++] = !options->vulkan ? gl_option : options->gl ? both_option : vulkan_option;
 	words[count++] = level_option;
 	for (uint32_t i = 0; i < options->daemon_option_count; i++) {
 		words[count++] = options->daemon_options[i];

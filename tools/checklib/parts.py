@@ -106,6 +106,13 @@ def asan_guest(run):
     _no_reports(run, "asan")
 
 
+def asan_vulkan(run):
+    # Other programs cannot load the layer of such a build: no test that uses the Vulkan driver.
+    env = _sanitizer_env(run, "asan")
+    run.runner("tests/vulkan/run", run.build("asan"), "venus", env=env)
+    _no_reports(run, "asan")
+
+
 def fuzz(run):
     run.runner("tests/fuzz/run", "--seconds", FUZZ_SECONDS, "--jobs", run.jobs,
                "--build", run.build("fuzz"))
@@ -159,6 +166,8 @@ PARTS = (
          needs=("gcc", "guests"), weight=2),
     Part("vm", "real guests in both dialects", 3600, vm, needs=("gcc", "guests"), weight=2),
     Part("asan-guest", "a guest in each dialect under ASan and UBSan", 1200, asan_guest,
+         needs=("asan", "guests"), weight=2),
+    Part("asan-vulkan", "the daemon on a render server under ASan and UBSan", 900, asan_vulkan,
          needs=("asan", "guests"), weight=2),
     Part("libvirt", "a domain of libvirt's that uses the daemon", 1500, libvirt,
          needs=("gcc", "libvirt-root"), weight=2),

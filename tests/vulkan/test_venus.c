@@ -60,7 +60,7 @@ static const struct fe_gpu_options gpu_options = {
 static char control_path[64];
 static char picture_path[64];
 
-static int setup_with(void **state, const struct fe_gpu_options *options)
+static int setup_with(void **state, const struct fe_gpu_options *options, const char *more)
 {
 	struct test *test = calloc(1, sizeof(*test));
 	char arguments[128];
@@ -68,8 +68,8 @@ static int setup_with(void **state, const struct fe_gpu_options *options)
 	assert_non_null(test);
 	snprintf(control_path, sizeof(control_path), "/tmp/test-venus-%d.sock", (int)getpid());
 	snprintf(picture_path, sizeof(picture_path), "/tmp/test-venus-%d.png", (int)getpid());
-	snprintf(arguments, sizeof(arguments), "--control=%s --display=headless,mode=%dx%d",
-		control_path, WIDTH, HEIGHT);
+	snprintf(arguments, sizeof(arguments), "--control=%s --display=headless,mode=%dx%d%s",
+		control_path, WIDTH, HEIGHT, more);
 	page = (uint64_t)sysconf(_SC_PAGESIZE);
 	test->gpu = &test->daemon.gpu;
 	daemon_start(&test->daemon, arguments, options);
@@ -82,7 +82,12 @@ static int setup_with(void **state, const struct fe_gpu_options *options)
 
 static int setup(void **state)
 {
-	return setup_with(state, &gpu_options);
+	return setup_with(state, &gpu_options, "");
+}
+
+static int setup_with_virgl(void **state)
+{
+	return setup_with(state, &gpu_options, " --virgl");
 }
 
 /* A front end that lists its mappings as memory, as QEMU does. */
@@ -91,7 +96,7 @@ static int setup_listing(void **state)
 	struct fe_gpu_options options = gpu_options;
 
 	options.window.lists = true;
-	return setup_with(state, &options);
+	return setup_with(state, &options, "");
 }
 
 static int teardown(void **state)
@@ -348,6 +353,40 @@ static void memory_is_shown(void **state)
 	assert_shown(3);
 }
 
+/* Contexts of both, each with its own timelines and memory, and images that VirGL draws with. */
+static void opengl_and_vulkan_are_offered_together(void **state)
+{
+	struct test *test = *state;
+	struct virtio_gpu_resp_capset_info info;
+	pid_t process = last_process(test);
+
+	assert_int_equal(test->gpu->config.num_capsets, 3);
+	assert_int_equal(
+		fe_gpu_get_capset_info(test->gpu, 2, &info), VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+	assert_int_equal(info.capset_id, WIRE_CAPSET_VENUS);
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, VIRTIO_GPU_CAPSET_VIRGL2, "gl"), OK);
+	assert_int_equal(fe_gpu_create_2d(test->gpu, BLOB + 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+				 WIDTH, HEIGHT),
+		OK);
+	assert_int_equal(fe_gpu_ctx_attach(test->gpu, OTHER, BLOB + 1), OK);
+	assert_int_equal(fe_gpu_ctx_attach(test->gpu, CONTEXT, BLOB + 1), OK);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(fence(test, OTHER, 0), OK);
+		assert_int_equal(fence(test, CONTEXT, 0), OK);
+		assert_int_equal(fence(test, CONTEXT, FE_NO_RING), OK);
+	}
+	assert_int_equal(create_memory(test, CONTEXT, BLOB, page), OK);
+	assert_int_equal(create_memory(test, OTHER, BLOB + 2, page), ERR_UNSPEC); // VirGL has none
+	/* A stopped Vulkan context holds up neither OpenGL nor what is no context's. */
+	assert_int_equal(kill(process, SIGSTOP), 0);
+	submit_fence(test, CONTEXT, 0);
+	submit_fence(test, OTHER, 0);
+	assert_int_equal(next_answer(test), OK);
+	assert_int_equal(kill(process, SIGKILL), 0);
+	assert_int_equal(next_answer(test), ERR_UNSPEC);
+	assert_int_equal(fence(test, OTHER, 0), OK);
+}
+
 /* Numbers that the context does not know, sizes that are none: errors, and the context goes on. */
 static void nonsense_is_refused(void **state)
 {
@@ -561,6 +600,8 @@ int main(void)
 		TEST(memory_is_shared),
 		LISTING(memory_is_shared),
 		TEST(memory_is_shown),
+		cmocka_unit_test_setup_teardown(
+			opengl_and_vulkan_are_offered_together, setup_with_virgl, teardown),
 		TEST(nonsense_is_refused),
 		LISTING(nonsense_is_refused),
 		TEST(an_unknown_number_costs_at_most_its_context),

@@ -140,7 +140,10 @@ run_programs()
 	fi
 	step "daemon: list of GPUs" 30 $native virtio-gpud --list-gpus || true
 	step "virtio-gpu-run: vulkaninfo" 45 $run -- vulkaninfo --summary || true
-	step "virtio-gpu-run: vk_compute" 45 $run -- vk_compute || true
+	step "virtio-gpu-run: vk_compute" 45 $run -- vk_compute ||
+		step "the same with all that loader, drivers and server say" 45 env VKR_DEBUG=all \
+			VN_DEBUG=init,result VK_LOADER_DEBUG=error,warn,layer $run --log-level=debug -- \
+			vk_compute || true
 	step "virtio-gpu-run: vk_draw" 45 $run -- vk_draw --frames=200 \
 		--output="$work/run.ppm" || true
 	step "the two pictures are the same" 10 cmp "$work/native.ppm" "$work/run.ppm" || true

@@ -29,7 +29,7 @@ struct bridge_config {
 	uint32_t height;
 	uint64_t host_visible; // bytes of the window for host memory, a power of two; 0: none
 	bool dmabuf; // the VMM's display may be given buffers of the GPU
-	struct virgl *virgl; // OpenGL for the guest, borrowed; NULL: a 2D device
+	struct virgl *virgl; // OpenGL or Vulkan for the guest, borrowed; NULL: a 2D device
 };
 
 /* The VM went: the front end hung up or broke the protocol. The bridge may be destroyed from here. */

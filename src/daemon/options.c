@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "daemon/values.h"
 #include "render/virgl/gpu.h"
 
@@ -317,7 +318,7 @@ static int parse_host_visible(struct options *options, const char *value, struct
 	uint64_t size;
 
 	if (value_parse_size(value, WINDOW_MIN, WINDOW_MAX, &size) < 0 ||
-		(size & (size - 1)) != 0) {
+		!checked_is_power_of_two(size)) {
 		return fail(error, "give a power of two, from 1M to 1024G");
 	}
 	options->bridge.host_visible = size;

@@ -35,7 +35,7 @@ static bool overlaps(const struct gpu_device *device, uint64_t offset, uint64_t 
 	list_for_each(link, &device->mappings) {
 		const struct gpu_mapping *other = container_of(link, struct gpu_mapping, link);
 
-		if (offset < other->offset + other->len && other->offset < offset + len) {
+		if (checked_ranges_overlap(offset, len, other->offset, other->len)) {
 			return true;
 		}
 	}
@@ -54,8 +54,9 @@ static uint32_t find_place(struct gpu_device *device, const struct gpu_request *
 		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_UNSPEC,
 			"resource %u: the VMM has no window to map it in", resource->id);
 	}
-	if (offset % page || !checked_add_u64(resource->size, page - 1, &len) ||
-		!checked_range_within(offset, len & ~(page - 1), window)) {
+	/* A size that cannot be rounded up fits into no window either. */
+	len = checked_add_u64(resource->size, page - 1, &len) ? len & ~(page - 1) : UINT64_MAX;
+	if (offset % page || !checked_range_within(offset, len, window)) {
 		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 			"resource %u: %llu bytes at 0x%llx are not whole pages of %llu bytes in a "
 			"window of 0x%llx",
@@ -63,7 +64,6 @@ static uint32_t find_place(struct gpu_device *device, const struct gpu_request *
 			(unsigned long long)offset, (unsigned long long)page,
 			(unsigned long long)window);
 	}
-	len &= ~(page - 1);
 	if (overlaps(device, offset, len)) {
 		return gpu_guest_error(device, request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 			"resource %u: another one is mapped at 0x%llx", resource->id,
@@ -186,7 +186,7 @@ uint32_t gpu_cmd_resource_map_blob(struct gpu_device *device, struct gpu_request
 	return map(device, request, resource, token);
 }
 
-/* Returns 0 or -errno; the resource counts as mapped until it has ended. */
+/* Returns RENDER_PENDING or -errno. */
 static int unmap(struct gpu_device *device, struct gpu_resource *resource, uint64_t token)
 {
 	return device->transport_ops->unmap(

@@ -38,7 +38,7 @@ static uint32_t look_through(struct gpu_device *device, const struct gpu_request
 			error = gpu_sub_contexts_note(
 				&device->contexts, context, &command, changes);
 			break;
-		/* Textures for blobs of host memory, which are not offered: nothing else can use them. */
+		/* Textures for blobs of VirGL's memory, which it has none of: nothing else can use them. */
 		case GPU_STREAM_CREATE_RESOURCE:
 			return gpu_guest_error(device, request,
 				VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,

@@ -110,20 +110,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Memory that the render process makes for it: blob 0. */
-static int create_memory(struct test *test, uint32_t context, uint32_t id, uint64_t size)
-{
-	const struct virtio_gpu_resource_create_blob blob = {
-		.resource_id = id,
-		.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
-		.blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE,
-		.size = size,
-	};
-
-	return fe_gpu_create_context_blob(test->gpu, context, &blob, NULL);
-}
-
-static int create_from(struct test *test, uint32_t id, uint64_t blob_id, uint64_t size)
+static int create_from(
+	struct test *test, uint32_t context, uint32_t id, uint64_t blob_id, uint64_t size)
 {
 	const struct virtio_gpu_resource_create_blob blob = {
 		.resource_id = id,
@@ -133,7 +121,13 @@ static int create_from(struct test *test, uint32_t id, uint64_t blob_id, uint64_
 		.size = size,
 	};
 
-	return fe_gpu_create_context_blob(test->gpu, CONTEXT, &blob, NULL);
+	return fe_gpu_create_context_blob(test->gpu, context, &blob, NULL);
+}
+
+/* Memory that the render process makes for it: blob 0. */
+static int create_memory(struct test *test, uint32_t context, uint32_t id, uint64_t size)
+{
+	return create_from(test, context, id, 0, size);
 }
 
 static uint8_t *map(struct test *test, uint32_t id, uint64_t offset, uint64_t len)
@@ -148,27 +142,30 @@ static uint8_t *map(struct test *test, uint32_t id, uint64_t offset, uint64_t le
 	return bytes;
 }
 
-/* A stream of nothing, with a fence of the ring. Returns the answer, or -errno. */
-static int fence(struct test *test, uint32_t context, int ring)
+/* A stream of nothing, with a fence of the ring. */
+static struct virtio_gpu_cmd_submit fenced(uint32_t context, int ring)
 {
 	struct virtio_gpu_cmd_submit command = {
 		.hdr = { .type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = context },
 	};
 
 	fe_gpu_set_fence(&command.hdr, ring, 1);
+	return command;
+}
+
+/* Returns its answer, or -errno. */
+static int fence(struct test *test, uint32_t context, int ring)
+{
+	const struct virtio_gpu_cmd_submit command = fenced(context, ring);
+
 	return fe_gpu_call(test->gpu, WIRE_CONTROL_QUEUE, &command, sizeof(command), NULL, 0);
 }
 
 /* The same, not waited for. */
 static void submit_fence(struct test *test, uint32_t context, int ring)
 {
-	const struct fe_buffer none = { 0 };
-	struct virtio_gpu_cmd_submit command = {
-		.hdr = { .type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = context },
-	};
+	const struct virtio_gpu_cmd_submit command = fenced(context, ring);
 
-	(void)none;
-	fe_gpu_set_fence(&command.hdr, ring, 1);
 	assert_true(fe_gpu_submit(test->gpu, WIRE_CONTROL_QUEUE, &command, sizeof(command),
 			    sizeof(struct virtio_gpu_ctrl_hdr)) >= 0);
 	fe_gpu_flush(test->gpu, WIRE_CONTROL_QUEUE);
@@ -418,7 +415,7 @@ static void an_unknown_number_costs_at_most_its_context(void **state)
 	struct test *test = *state;
 
 	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
-	assert_int_equal(create_from(test, BLOB, 12345, page), ERR_PARAMETER);
+	assert_int_equal(create_from(test, CONTEXT, BLOB, 12345, page), ERR_PARAMETER);
 	assert_int_equal(create_memory(test, OTHER, BLOB, page), OK);
 	assert_int_equal(fence(test, OTHER, 0), OK);
 	assert_int_equal(fe_gpu_ctx_destroy(test->gpu, CONTEXT), OK);

@@ -295,9 +295,9 @@ int virgl_context_submit(struct render_context *base, void *commands, size_t siz
 	virgl_context_begin_call(context);
 	error = library->submit_cmd(commands, (int)context->id, (int)(size / 4));
 	virgl_context_end_call(context);
+	/* The stream is not looked at here: it could not be sent. */
 	if (error) {
-		virgl_context_lose(
-			context); // the stream is not looked at here: it could not be sent
+		virgl_context_lose(context);
 		return -EIO;
 	}
 	return 0;

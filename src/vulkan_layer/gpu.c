@@ -143,26 +143,39 @@ static uint32_t mappable_types(const struct gpu *gpu)
 	return types;
 }
 
-static uint32_t ask_types(
+/* Of the question which types of memory take the layer's pages. */
+struct answer {
+	uint32_t types; // mappable ones; 0: none
+	const char *call; // the one that said so
+	int result; // its VkResult, or of the kernel's -errno
+};
+
+static struct answer ask_types(
 	const struct gpu *gpu, VkDevice device, PFN_vkGetMemoryHostPointerPropertiesEXT ask)
 {
-	VkMemoryHostPointerPropertiesEXT answer = {
+	VkMemoryHostPointerPropertiesEXT properties = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT
 	};
 	struct pages pages;
+	int error = pages_create(gpu->alignment, gpu->alignment, &pages);
+	VkResult result = VK_ERROR_EXTENSION_NOT_PRESENT;
 
-	if (!ask || pages_create(gpu->alignment, gpu->alignment, &pages) < 0) {
-		return 0;
+	if (error < 0) {
+		return (struct answer){ 0, "memfd_create", error };
 	}
-	if (ask(device, HOST_TYPE, pages.address, &answer) != VK_SUCCESS) {
-		answer.memoryTypeBits = 0;
+	if (ask) {
+		result = ask(device, HOST_TYPE, pages.address, &properties);
 	}
 	pages_destroy(&pages);
-	return answer.memoryTypeBits & mappable_types(gpu);
+	return (struct answer){
+		.types = result == VK_SUCCESS ? properties.memoryTypeBits & mappable_types(gpu) : 0,
+		.call = "vkGetMemoryHostPointerPropertiesEXT",
+		.result = result,
+	};
 }
 
 /* By a device of the layer's own. */
-static uint32_t probe_types(const struct gpu *gpu)
+static struct answer probe_types(const struct gpu *gpu)
 {
 	static const char *const extensions[] = { VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME };
 	const float priority = 0;
@@ -181,19 +194,22 @@ static uint32_t probe_types(const struct gpu *gpu)
 	struct instance *instance = gpu->instance;
 	PFN_vkGetDeviceProcAddr get_proc = NULL;
 	VkDevice device = VK_NULL_HANDLE;
-	uint32_t types;
+	VkResult result = VK_ERROR_INITIALIZATION_FAILED;
+	struct answer answer;
 
-	if (!instance->create_device ||
-		instance->create_device(instance->handle, gpu->handle, &info, NULL, &device,
-			layer_get_instance_proc, &get_proc) != VK_SUCCESS) {
-		return 0;
+	if (instance->create_device) {
+		result = instance->create_device(instance->handle, gpu->handle, &info, NULL,
+			&device, layer_get_instance_proc, &get_proc);
 	}
-	types = ask_types(gpu, device,
+	if (result != VK_SUCCESS) {
+		return (struct answer){ 0, "vkCreateDevice", result };
+	}
+	answer = ask_types(gpu, device,
 		(PFN_vkGetMemoryHostPointerPropertiesEXT)get_proc(
 			device, "vkGetMemoryHostPointerPropertiesEXT"));
 	instance->destroy_device(
 		device, NULL, (PFN_vkDestroyDevice)get_proc(device, "vkDestroyDevice"));
-	return types;
+	return answer;
 }
 
 static bool find_types(struct gpu *gpu, uint32_t *types)
@@ -207,21 +223,29 @@ static bool find_types(struct gpu *gpu, uint32_t *types)
 	return is_known;
 }
 
+static void report_no_types(const struct gpu *gpu, const struct answer *answer)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		"the driver imports no mapped memory file (%s: %d, no mappable memory type), so "
+		"its memory cannot leave this process",
+		answer->call, answer->result);
+	gpu_report(gpu, text);
+}
+
 /* Two threads may have asked at once; the answers are the same. */
-static void keep_types(struct gpu *gpu, uint32_t types)
+static void keep_types(struct gpu *gpu, const struct answer *answer)
 {
 	bool is_first;
 
 	pthread_mutex_lock(&gpu->lock);
 	is_first = !gpu->is_probed;
 	gpu->is_probed = true;
-	gpu->types = types;
+	gpu->types = answer->types;
 	pthread_mutex_unlock(&gpu->lock);
-	if (is_first && types == 0) {
-		gpu_report(gpu,
-			"the driver imports no mapped memory file "
-			"(vkGetMemoryHostPointerPropertiesEXT names no mappable memory type), so its "
-			"memory cannot leave this process");
+	if (is_first && answer->types == 0) {
+		report_no_types(gpu, answer);
 	}
 }
 
@@ -230,8 +254,10 @@ uint32_t gpu_types(struct gpu *gpu)
 	uint32_t types;
 
 	if (!find_types(gpu, &types)) {
-		types = probe_types(gpu);
-		keep_types(gpu, types);
+		struct answer answer = probe_types(gpu);
+
+		keep_types(gpu, &answer);
+		types = answer.types;
 	}
 	return types;
 }
@@ -241,9 +267,11 @@ uint32_t gpu_types_of_device(struct gpu *gpu, const struct device *device)
 	uint32_t types;
 
 	if (!find_types(gpu, &types)) {
-		types = ask_types(
+		struct answer answer = ask_types(
 			gpu, device->handle, device->next.GetMemoryHostPointerPropertiesEXT);
-		keep_types(gpu, types);
+
+		keep_types(gpu, &answer);
+		types = answer.types;
 	}
 	return types;
 }

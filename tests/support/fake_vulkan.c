@@ -268,9 +268,11 @@ static VkResult create_device(VkPhysicalDevice handle, const VkDeviceCreateInfo 
 		snprintf(fake_vulkan_state.extensions[i], sizeof(fake_vulkan_state.extensions[i]),
 			"%s", info->ppEnabledExtensionNames[i]);
 	}
-	*device = make_object();
-	fake_vulkan_state.devices++;
-	return VK_SUCCESS;
+	if (fake_vulkan_state.device_result == VK_SUCCESS) {
+		*device = make_object();
+		fake_vulkan_state.devices++;
+	}
+	return fake_vulkan_state.device_result;
 }
 
 static void destroy_device(VkDevice device, const VkAllocationCallbacks *allocator)

@@ -31,6 +31,7 @@ struct fake_vulkan {
 	VkDeviceSize alignment;
 	uint32_t importable_types; // bits
 	VkResult allocation_result;
+	VkResult device_result;
 
 	/* What was asked of it last. */
 	uint32_t devices; // that are there now

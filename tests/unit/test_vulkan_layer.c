@@ -660,8 +660,23 @@ static void test_driver_that_imports_no_file(void **data)
 	(void)data;
 	fake->importable_types = BIT(FAKE_LOCAL);
 	catch_stderr(open_and_ask, text, sizeof(text));
-	assert_int_equal(
-		count_lines(text, "fake GPU: the driver imports no mapped memory file"), 1);
+	assert_int_equal(count_lines(text,
+				 "fake GPU: the driver imports no mapped memory file "
+				 "(vkGetMemoryHostPointerPropertiesEXT: 0, "),
+		1);
+}
+
+static void test_device_that_cannot_be_made(void **data)
+{
+	char text[4096];
+
+	(void)data;
+	fake->device_result = VK_ERROR_INITIALIZATION_FAILED;
+	catch_stderr(open_and_ask, text, sizeof(text));
+	assert_int_equal(count_lines(text,
+				 "fake GPU: the driver imports no mapped memory file "
+				 "(vkCreateDevice: -3, "),
+		1);
 }
 
 /* A driver that does by itself what is needed is left alone. */
@@ -817,6 +832,7 @@ int main(void)
 		TEST(test_planned_buffers),
 		TEST(test_driver_without_host_memory),
 		TEST(test_driver_that_imports_no_file),
+		TEST(test_device_that_cannot_be_made),
 		TEST(test_driver_with_dmabufs),
 		TEST(test_driver_with_dmabufs_overruled),
 		TEST(test_device_that_asks_for_nothing),

@@ -73,10 +73,10 @@ layer_words=
 [ -z "$layer" ] ||
 	layer_words="VK_ADD_LAYER_PATH=$layer VK_INSTANCE_LAYERS=VK_LAYER_VIRTIO_GPUD_exportable_memory"
 
+# Not by vulkaninfo: it ends with SIGSEGV on NVIDIA's headless driver, in what it asks about windows.
 finds_gpu()
 {
-	timeout 60 env VK_DRIVER_FILES="$1" VK_ICD_FILENAMES="$1" vulkaninfo --summary > "$work/summary" 2>&1 &&
-		grep -q deviceName "$work/summary"
+	timeout 60 env VK_DRIVER_FILES="$1" VK_ICD_FILENAMES="$1" vk_compute > "$work/summary" 2>&1
 }
 
 # A file of our own for a driver that brings none: by its libraries.
@@ -131,17 +131,15 @@ native="env VK_DRIVER_FILES=$driver VK_ICD_FILENAMES=$driver"
 # shellcheck disable=SC2086 # here and below: words
 run_programs()
 {
-	step "native: vulkaninfo" 60 $native vulkaninfo --summary || true
 	step "native: vk_compute" 60 $native vk_compute || true
 	step "native: vk_draw" 60 $native vk_draw --frames=200 --output="$work/native.ppm" || true
 	if [ -n "$layer" ]; then
-		step "layer: vulkaninfo" 60 $native $layer_words vulkaninfo --summary || true
 		step "layer: vk_compute" 60 $native $layer_words vk_compute || true
 	fi
 	step "daemon: list of GPUs" 30 $native virtio-gpud --list-gpus || true
 	step "virtio-gpu-run: vulkaninfo" 45 $run -- vulkaninfo --summary || true
 	step "virtio-gpu-run: vk_compute" 45 $run -- vk_compute ||
-		step "the same with all that loader, drivers and server say" 45 env VKR_DEBUG=all \
+		step "the same with all that loader, drivers and server say" 45 env \
 			VN_DEBUG=init,result VK_LOADER_DEBUG=error,warn,layer $run --log-level=debug -- \
 			vk_compute || true
 	step "virtio-gpu-run: vk_draw" 45 $run -- vk_draw --frames=200 \

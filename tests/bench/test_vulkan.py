@@ -30,6 +30,26 @@ class Refusals(unittest.TestCase):
         said = self.refuse("--backend", "server=/bin/false %s", "--driver", "/nonexistent")
         self.assertIn("server: cannot start", said)
 
+    def test_guest_without_a_socket(self):
+        said = self.refuse("--backend", "server=/bin/false %s", "--guest", "guest=/nonexistent")
+        self.assertIn("guest: /nonexistent: No such file or directory", said)
+
+    def test_wrong_guest(self):
+        for words, text in ((("--guest", "guest"), "not NAME=VALUE: guest"),
+                            (("--guest", "=/a"), "not NAME=VALUE: =/a")):
+            result = bench("--backend", "server=/bin/false %s", *words)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(text, result.stderr)
+        result = subprocess.run([BENCH, "gl", "--guest", "guest=/a"], stderr=subprocess.PIPE,
+                                text=True, check=False)
+        self.assertIn("only `vulkan' has this option: guest", result.stderr)
+
+    def test_worker_without_a_port(self):
+        result = subprocess.run([BENCH, "vulkan-worker", "--port=/nonexistent"],
+                                stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("/nonexistent: No such file or directory", result.stderr)
+
     def test_the_worker_is_no_command(self):
         result = subprocess.run([BENCH, "vulkan-worker"], stderr=subprocess.PIPE, text=True,
                                 check=False)

@@ -3,9 +3,11 @@
 
 The guest has no other Vulkan driver than Mesa's virtio, so nothing draws in software unnoticed."""
 
+import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from vmlib import picture
 from vmlib.bench import VULKAN_DIALECTS, Failure, expect, expect_same
@@ -193,4 +195,31 @@ def vk_zink(bench):
     renderer = next((line for line in text.splitlines() if line.startswith("renderer:")), "")
     expect("zink" in renderer and "Venus" in renderer, f"not drawn by zink on Venus: {renderer}")
     expect(text.count("frames/s") == 2, f"not all was drawn: {text}")
+    expect_no_errors(bench)
+
+
+@test(limit=240, dialects=VULKAN_DIALECTS)
+def vk_bench(bench):
+    """virtio-gpu-bench measures a guest beside the native driver, in each of two rounds."""
+    root, build = bench.vulkan_root, Path(bench.build).resolve()
+    results = bench.work / "bench.json"
+    bench.vm.start_bench_worker(build / "virtio-gpu-bench")
+    server = f"{root.program('virgl_test_server')} --venus --no-virgl --socket-path=%s"
+    answer = subprocess.run(
+        [str(build / "virtio-gpu-bench"), "vulkan", "--rounds", "2", "--operations", "3",
+         "--only", "compute 10 ms", "--daemon", "", "--driver", root.driver("lvp"),
+         "--client-driver", root.driver("virtio"), "--layer", str(build / "src/vulkan_layer"),
+         "--render-server", root.render_server, "--json", str(results),
+         "--worker", " ".join(root.command(build / "virtio-gpu-bench")),
+         "--backend", f"reference={server}", "--guest", f"guest={bench.vm.bench_port}"],
+        env=root.environment(), capture_output=True, text=True, check=False)
+    expect(answer.returncode == 0, f"virtio-gpu-bench fails: {answer.stderr}\n"
+           f"{bench.vm.run('cat /run/background.log')[1]}")
+    rates = {cell["participant"]: cell["ops_per_second"]
+             for cell in json.loads(results.read_text())["cells"]}
+    expect(set(rates) == {"reference", "reference (A/A)", "guest", "native driver"} and
+           all(rate and rate > 0 for pair in rates.values() for rate in pair),
+           f"not all was measured: {rates}")
+    expect("guest " in answer.stdout, f"the table does not name the guest: {answer.stdout}")
+    bench.vm.check("killall virtio-gpu-bench")
     expect_no_errors(bench)

@@ -69,6 +69,8 @@ const struct options_kind options_of_vulkan = {
 		"  --daemon COMMAND          a daemon with Venus on the socket %s, for the row `map + unmap'; empty:\n"
 		"                            none (default: virtio-gpud --venus)\n"
 		"  --worker COMMAND          words that start this program (under an ld.so of another release)\n"
+		"  --guest NAME=SOCKET       also a worker that runs in a guest, behind a virtio-serial port that is\n"
+		"                            the UNIX socket SOCKET here\n"
 		"  --cpus DRIVER,BACKEND,BACKEND\n"
 		"                            processors to pin to: the Vulkan program's, and two for a server\n"
 		"                            and its processes (default: not pinned)\n" COMMON_USAGE,
@@ -84,7 +86,7 @@ static int fail(const char *what, const char *value)
 	return -EINVAL;
 }
 
-static int add_backend(struct options *options, const char *text)
+static int add_named(struct options *options, const char *text)
 {
 	const char *equals = strchr(text, '=');
 
@@ -95,15 +97,31 @@ static int add_backend(struct options *options, const char *text)
 
 	if (!equals || equals == text || (size_t)(equals - text) >= sizeof(backend->name) ||
 		strlen(equals + 1) >= sizeof(backend->command)) {
-		return fail("not NAME=COMMAND", text);
-	}
-	if (!strstr(equals, "%s")) {
-		return fail("no %s in the command", text);
+		return fail("not NAME=VALUE", text);
 	}
 	memcpy(backend->name, text, (size_t)(equals - text));
 	strcpy(backend->command, equals + 1);
 	options->backend_count++;
 	return 0;
+}
+
+static int add_backend(struct options *options, const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	return equals && !strstr(equals, "%s") ? fail("no %s in the command", text)
+					       : add_named(options, text);
+}
+
+/* The last one: what is first, and what the reference is, does not depend on it. */
+static int add_guest(struct options *options)
+{
+	int error = options->vulkan.guest ? add_named(options, options->vulkan.guest) : 0;
+
+	if (error == 0 && options->vulkan.guest) {
+		options->backends[options->backend_count - 1].guest = true;
+	}
+	return error;
 }
 
 static bool is_present(const char *command)
@@ -220,6 +238,9 @@ static int read_vulkan_option(
 	case 'V':
 		vulkan->daemon = optarg;
 		return 0;
+	case 'G':
+		vulkan->guest = optarg;
+		return 0;
 	default:
 		vulkan->worker = optarg;
 		return 0;
@@ -236,6 +257,7 @@ static int read_option(
 	case 'R':
 	case 'V':
 	case 'W':
+	case 'G':
 		return read_vulkan_option(options, kind, option, name);
 	case 'b':
 		return add_backend(options, optarg);
@@ -284,6 +306,7 @@ int options_read(struct options *options, const struct options_kind *kind, int a
 		{ "render-server", required_argument, NULL, 'R' },
 		{ "daemon", required_argument, NULL, 'V' },
 		{ "worker", required_argument, NULL, 'W' },
+		{ "guest", required_argument, NULL, 'G' },
 		{ "poll", no_argument, NULL, 'p' },
 		{ "bars", no_argument, NULL, 'B' },
 		{ "only", required_argument, NULL, 'o' },
@@ -318,5 +341,7 @@ int options_read(struct options *options, const struct options_kind *kind, int a
 	if (kind->vulkan) {
 		add_default_daemon(options);
 	}
-	return options->backend_count > 0 ? 0 : add_default_backends(options, kind);
+	int error = options->backend_count > 0 ? 0 : add_default_backends(options, kind);
+
+	return error < 0 ? error : add_guest(options);
 }

@@ -15,6 +15,7 @@ enum options_limits {
 struct options_backend {
 	char name[32];
 	char command[OPTIONS_COMMAND_SIZE]; // with %s for a socket's path or descriptor
+	bool guest; // vulkan: command is a socket's path, at the other end of which a guest's worker reads
 };
 
 /* Of `vulkan` alone. NULL: the Vulkan loader, or the server, decides. */
@@ -25,6 +26,7 @@ struct options_vulkan {
 	const char *render_server;
 	const char *daemon; // command of a daemon with Venus, with %s for its socket; NULL: ours
 	const char *worker; // words before `vulkan-worker'; NULL: this program
+	const char *guest; // NAME=SOCKET; NULL: none
 };
 
 struct options {

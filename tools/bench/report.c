@@ -24,9 +24,14 @@ static void print_header(const struct results *results, const struct environment
 	printf("rounds      %d, %g s for each cell, fresh processes in each round\n",
 		options->rounds, options->seconds_per_cell);
 	for (size_t i = 0; i < options->backend_count; i++) {
-		environment_read_version(options->backends[i].command, version);
-		printf("back end    %s = %s%s%s\n", options->backends[i].name,
-			options->backends[i].command, version[0] ? "  # " : "", version);
+		const struct options_backend *backend = &options->backends[i];
+
+		version[0] = '\0';
+		if (!backend->guest) {
+			environment_read_version(backend->command, version);
+		}
+		printf("%-11s %s = %s%s%s\n", backend->guest ? "guest" : "back end", backend->name,
+			backend->command, version[0] ? "  # " : "", version);
 	}
 	if (results->table->driver) {
 		printf("%-11s %s\n", results->table->driver, results->driver);

@@ -86,11 +86,11 @@ static void keep_about(struct vulkan *vulkan, size_t index)
 	struct results *results = vulkan->run.results;
 	const struct vulkan_side *side = &vulkan->sides[index];
 
-	if (results->participants[index].backend) {
+	if (side->server.pid > 0) {
 		run_process(&vulkan->run, index)->start_ms = (double)(side->server.ready_ns -
 								     side->server.spawned_ns) /
 			1e6;
-	} else {
+	} else if (!results->participants[index].backend) {
 		snprintf(results->driver, sizeof(results->driver), "%s: %s", side->hello.device,
 			side->hello.driver);
 	}

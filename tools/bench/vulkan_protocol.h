@@ -4,14 +4,21 @@
 
 /*
  * What `virtio-gpu-bench vulkan` and its workers say to each other, two processes of one program, over a
- * socket pair. The worker says hello once. Then for each job:
+ * socket pair; or over a virtio-serial port, with a worker in a guest, which does not learn for certain that
+ * somebody else is at the other end now. So the bench says when it begins and ends:
+ *
+ *	begin -> <- hello
+ *	jobs
+ *	VULKAN_END -> <- ended
+ *
+ * For each other job:
  *
  *	job ->   <- ready      set up, and warm; a status other than VULKAN_READY ends the job here, as does a
  *	                       job that only asks for a scale
  *	go ->    <- ran, and its latencies (uint32_t, ns)
  *	check -> <- checked    what was made is what it must be; all is taken down
  *
- * go, check and checked are single bytes. A worker that cannot go on says on stderr why, and ends.
+ * begin, ended, go, check and checked are single bytes. A worker that cannot go on says on stderr why, and ends.
  */
 
 #include <stdint.h>
@@ -28,6 +35,7 @@ enum vulkan_work {
 	VULKAN_DRAW,
 	VULKAN_WRITE, // the processor, into mapped memory
 	VULKAN_READ,
+	VULKAN_END,
 };
 
 enum vulkan_status {

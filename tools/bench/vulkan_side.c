@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "base/fd.h"
 #include "frontend/pump.h"
+#include "frontend/session.h"
 #include "frontend/wire.h"
 
 /*
@@ -23,6 +25,8 @@
 
 enum {
 	COMMAND_SIZE = 4 * PATH_MAX,
+	CONNECT_WAIT_MS = 1000, // to a VMM that runs
+	END_WAIT_MS = 5000,
 	WAIT_MS = 60000, // for drivers that compile; also how long one that hangs is waited for
 };
 
@@ -179,25 +183,49 @@ static int send_bytes(const struct vulkan_side *side, const void *bytes, size_t 
 	return fe_wire_write(side->worker.socket, bytes, size, NULL, 0);
 }
 
+static int start_here(struct vulkan_side *side, const struct options_backend *backend,
+	const struct options *options, int log_fd)
+{
+	int error = backend ? start_server(side, backend, options, log_fd) : 0;
+
+	return error < 0 ? error : start_worker(side, &options->vulkan, log_fd);
+}
+
+static int connect_to_guest(struct vulkan_side *side, const char *path)
+{
+	int fd = fe_session_connect(path, CONNECT_WAIT_MS);
+
+	side->worker.socket = fd < 0 ? -1 : fd;
+	return fd < 0 ? vulkan_side_complain(side, path, fd) : 0;
+}
+
 int vulkan_side_start(struct vulkan_side *side, const char *name,
 	const struct options_backend *backend, const struct options *options, int log_fd)
 {
 	vulkan_side_init(side);
 	side->name = name;
-	int error = backend ? start_server(side, backend, options, log_fd) : 0;
+	int error = backend && backend->guest ? connect_to_guest(side, backend->command)
+					      : start_here(side, backend, options, log_fd);
 
-	if (error == 0) {
-		error = start_worker(side, &options->vulkan, log_fd);
-	}
 	if (error < 0) {
 		return error;
 	}
-	error = receive(side, &side->hello, sizeof(side->hello));
+	error = send_bytes(side, "", 1); // begin
+	if (error == 0) {
+		error = receive(side, &side->hello, sizeof(side->hello));
+	}
 	return error < 0 ? vulkan_side_complain(side, "opening a Vulkan device", error) : 0;
 }
 
 void vulkan_side_stop(struct vulkan_side *side)
 {
+	struct vulkan_job end = { .work = VULKAN_END };
+	char ended;
+
+	/* The VMM drops what a port has not read yet when its socket is closed. */
+	if (side->worker.socket >= 0 && send_bytes(side, &end, sizeof(end)) == 0) {
+		fe_wire_read(side->worker.socket, NULL, &ended, 1, NULL, END_WAIT_MS);
+	}
 	fe_backend_stop(&side->worker);
 	fe_backend_stop(&side->server);
 }
@@ -230,8 +258,12 @@ static int receive_latencies(struct vulkan_side *side, uint64_t count, struct la
 
 static struct usage_counters read_usage(const struct vulkan_side *side)
 {
-	struct usage_counters worker = usage_read_family(side->worker.pid);
+	struct usage_counters worker;
 
+	if (side->worker.pid <= 0) {
+		return (struct usage_counters){ NAN, NAN, NAN };
+	}
+	worker = usage_read_family(side->worker.pid);
 	return side->server.pid > 0 ? usage_sum(worker, usage_read_family(side->server.pid))
 				    : worker;
 }

@@ -4,7 +4,8 @@
 
 /*
  * One participant of `vulkan`: a worker, which is the Vulkan program, and the server that it reaches its driver
- * through, or none for the native driver. Lives for one round.
+ * through, or none for the native driver. A worker in a guest is there already, and only connected to. Lives for one
+ * round.
  */
 
 #include "bench/options.h"
@@ -16,21 +17,22 @@
 struct vulkan_side {
 	const char *name; // for messages
 	struct fe_backend server; // pid 0: none
-	struct fe_backend worker;
+	struct fe_backend worker; // pid 0: in a guest
 	struct vulkan_hello hello;
 };
 
 /* What a job gave. */
 struct vulkan_result {
 	struct vulkan_ran ran;
-	struct usage_counters used; // by the worker, the server and all its processes
+	struct usage_counters
+		used; // by the worker, the server and all its processes; NAN in a guest
 };
 
 /* Nothing is started: vulkan_side_stop is fine. */
 void vulkan_side_init(struct vulkan_side *side);
 
 /*
- * Starts the server (backend: NULL for the native driver) on the processors of back ends
+ * Starts the server (backend: NULL for the native driver, none for a guest) on the processors of back ends
  * and the worker on the driver's; their words go to log_fd. Returns 0, or -errno after saying on
  * stderr what failed; vulkan_side_stop is due in both cases.
  */

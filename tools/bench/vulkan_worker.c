@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/vulkan_worker.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "bench/sample.h"
 #include "bench/vulkan_work.h"
 #include "frontend/pump.h"
-#include "frontend/wire.h"
 
 enum {
-	JOB_WAIT_MS = 3600000, // other participants have their turn
+	PORT_WAIT_US = 100000, // between looks whether the VMM's end is connected
 	WARM_UPS = 3, // operations: what drivers put off to the first use
 	LEAST = 3, // operations, however long they take
 	SCALE_MAX = 1 << 28,
 };
 
 struct worker {
-	int socket;
+	int fd; // of a socket or a port
 	struct vulkan_gpu gpu;
 	struct vulkan_compute compute;
 	struct vulkan_draw draw;
@@ -28,15 +32,27 @@ struct worker {
 /* Without the bench there is nothing to do. */
 static void receive(const struct worker *worker, void *bytes, size_t size)
 {
-	if (fe_wire_read(worker->socket, NULL, bytes, size, NULL, JOB_WAIT_MS) < 0) {
-		exit(0);
+	for (char *at = bytes; size > 0;) {
+		ssize_t got = read(worker->fd, at, size);
+
+		if (got == 0 || (got < 0 && errno != EINTR)) {
+			exit(0);
+		}
+		at += got > 0 ? got : 0;
+		size -= got > 0 ? (size_t)got : 0;
 	}
 }
 
 static void send_bytes(const struct worker *worker, const void *bytes, size_t size)
 {
-	if (fe_wire_write(worker->socket, bytes, size, NULL, 0) < 0) {
-		exit(0);
+	for (const char *at = bytes; size > 0;) {
+		ssize_t sent = write(worker->fd, at, size);
+
+		if (sent < 0 && errno != EINTR) {
+			exit(0);
+		}
+		at += sent > 0 ? sent : 0;
+		size -= sent > 0 ? (size_t)sent : 0;
 	}
 }
 
@@ -224,21 +240,75 @@ static void do_job(struct worker *worker, const struct vulkan_job *job)
 	}
 }
 
-int vulkan_worker_main(int argc, char **argv)
+/* A port reads as at its end while nobody is connected in the VMM. */
+static void wait_for_begin(const struct worker *worker, bool is_port)
+{
+	char byte;
+
+	while (is_port && read(worker->fd, &byte, 1) != 1) {
+		usleep(PORT_WAIT_US);
+	}
+	if (!is_port) {
+		receive(worker, &byte, 1);
+	}
+}
+
+static int serve(int fd, bool is_port)
 {
 	static struct worker worker;
 	struct vulkan_hello hello;
 	struct vulkan_job job;
 
-	if (argc != 2 || sscanf(argv[1], "--fd=%d", &worker.socket) != 1) {
-		fprintf(stderr, "vulkan worker: only `virtio-gpu-bench vulkan' starts this\n");
-		return 2;
-	}
+	worker.fd = fd;
 	latencies_init(&worker.latencies);
 	vulkan_gpu_open(&worker.gpu, &hello);
+	wait_for_begin(&worker, is_port);
 	send_bytes(&worker, &hello, sizeof(hello));
-	for (;;) {
-		receive(&worker, &job, sizeof(job));
+	for (receive(&worker, &job, sizeof(job)); job.work != VULKAN_END;
+		receive(&worker, &job, sizeof(job))) {
 		do_job(&worker, &job);
 	}
+	send_bytes(&worker, "", 1);
+	return 0;
+}
+
+/*
+ * A process for each round, and a port that stays open meanwhile: Linux drops what has come when a port is closed.
+ * Ends when one of them fails.
+ */
+static int serve_port(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int status = 0;
+
+	if (fd < 0) {
+		fprintf(stderr, "vulkan worker: %s: %s\n", path, strerror(errno));
+		return 1;
+	}
+	while (status == 0) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			exit(serve(fd, true));
+		}
+		if (child < 0 || waitpid(child, &status, 0) < 0) {
+			status = -1;
+		}
+	}
+	return 1;
+}
+
+int vulkan_worker_main(int argc, char **argv)
+{
+	const char *argument = argc == 2 ? argv[1] : "";
+	int fd;
+
+	if (sscanf(argument, "--fd=%d", &fd) == 1) {
+		return serve(fd, false);
+	}
+	if (strncmp(argument, "--port=", 7) == 0) {
+		return serve_port(argument + 7);
+	}
+	fprintf(stderr, "vulkan worker: only `virtio-gpu-bench vulkan' starts this\n");
+	return 2;
 }

@@ -28,6 +28,7 @@ KERNEL_WORDS = ("console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr
                 "net.ifnames=0 vt.global_cursor_default=0")
 # A guest under TCG on two shared cores is ready after about 10 s.
 READY_SECONDS = 120
+BENCH_PORT = "vm.bench"
 # What a shell line may carry: Linux limits each word to 128 KiB. A multiple of base64's 4.
 PIECE = 64 << 10
 # Where others use the machine too, what takes a second may take five: times to wait are those of an
@@ -63,11 +64,12 @@ class Vm:
         self.work = work
         self.console_log = work / "console.log"
         self.qemu_log = work / "qemu.log"
+        self.bench_port = work / "bench.sock"  # of start_bench_worker
         self.qmp = None
         self._channel = None
         self._buffer = b""
         self.kernel = None
-        for name in ("qmp.sock", "channel.sock"):
+        for name in ("qmp.sock", "channel.sock", "bench.sock"):
             (work / name).unlink(missing_ok=True)
         command = root.qemu() + [
             "-nodefaults", "-no-user-config", "-name", "virtio-gpud-test",
@@ -81,6 +83,8 @@ class Vm:
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=channel,path={work}/channel.sock,server=on,wait=off",
             "-device", "virtserialport,chardev=channel,name=vm.control",
+            "-chardev", f"socket,id=bench,path={self.bench_port},server=on,wait=off",
+            "-device", f"virtserialport,chardev=bench,name={BENCH_PORT}",
             "-chardev", f"file,id=console,path={self.console_log}",
             "-serial", "chardev:console",
             "-qmp", f"unix:{work}/qmp.sock,server=on,wait=off",
@@ -206,6 +210,14 @@ class Vm:
         # such as modetest and kmscube end as soon as they can read from their standard input.
         return int(self.check(f"sh -c 'exec {line}' <>/run/never >/run/background.log 2>&1 & "
                               "echo $!"))
+
+    def start_bench_worker(self, program):
+        """Leave the worker of virtio-gpu-bench running, for `--guest NAME=` and bench_port."""
+        self.put_file(program, "/tmp/virtio-gpu-bench")
+        device = self.check("for port in /sys/class/virtio-ports/*; do "
+                            f"[ $(cat $port/name) != {BENCH_PORT} ] || echo /dev/${{port##*/}}; "
+                            "done").strip()
+        self.background(f"/tmp/virtio-gpu-bench vulkan-worker --port={device}")
 
     def screendump(self, path, head=0):
         """What QEMU itself shows, as a PPM file."""

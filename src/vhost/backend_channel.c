@@ -131,14 +131,14 @@ int vhost_session_config_changed(struct vhost_session *session)
 	if (session->channel.fd < 0) {
 		return -ENOTSUP;
 	}
-	if (!vhost_session_is_started(session)) {
+	if (!vhost_session_takes_requests(session)) {
 		session->config_change_due = true;
 		return -EBUSY;
 	}
 	return send_config_change(session);
 }
 
-void vhost_channel_resume(struct vhost_session *session)
+static void send_due(struct vhost_session *session)
 {
 	if (session->config_change_due) {
 		session->config_change_due = false;
@@ -146,5 +146,18 @@ void vhost_channel_resume(struct vhost_session *session)
 			send_config_change(session);
 		}
 	}
+}
+
+void vhost_channel_send(struct vhost_session *session)
+{
+	if (vhost_session_takes_requests(session)) {
+		send_due(session);
+		vhost_window_send(session);
+	}
+}
+
+void vhost_channel_resume(struct vhost_session *session)
+{
+	send_due(session);
 	vhost_window_resume(session);
 }

@@ -343,6 +343,7 @@ int vhost_handle_set_vring_enable(struct vhost_session *session, struct vhost_me
 			state->index, state->num);
 	}
 	vhost_queue_enable(queue, state->num);
+	vhost_channel_send(session);
 	return 0;
 }
 

@@ -40,6 +40,16 @@ bool vhost_session_is_started(const struct vhost_session *session)
 	return false;
 }
 
+bool vhost_session_takes_requests(const struct vhost_session *session)
+{
+	for (uint32_t i = 0; i < session->config.queue_count; i++) {
+		if (session->queues[i].started && !session->queues[i].enabled) {
+			return false;
+		}
+	}
+	return vhost_session_is_started(session);
+}
+
 void vhost_session_pause_queues(struct vhost_session *session)
 {
 	for (uint32_t i = 0; i < session->config.queue_count; i++) {

@@ -124,7 +124,7 @@ void vhost_session_fail_queue(struct vhost_session *session, uint32_t index);
 
 /*
  * Tells the driver that the configuration changed (VHOST_BACKEND_CONFIG_CHANGE). Returns 0, or -ENOTSUP
- * when the front end gave no channel for it, -EBUSY while suspended.
+ * when the front end gave no channel for it, -EBUSY while suspended or about to be: it is told later.
  */
 int vhost_session_config_changed(struct vhost_session *session);
 

@@ -114,6 +114,12 @@ int vhost_message_take_fd(struct vhost_message *message);
 
 /* session.c */
 bool vhost_session_is_started(const struct vhost_session *session); // is any ring?
+
+/*
+ * May the front end be asked for something? Not while it stops the device, either, for which it disables
+ * the rings first: QEMU 11.1 follows a NULL pointer when it finds a request after that.
+ */
+bool vhost_session_takes_requests(const struct vhost_session *session);
 void vhost_session_pause_queues(struct vhost_session *session);
 /* The first ring is about to run, or the last one was stopped. */
 void vhost_session_resume(struct vhost_session *session);
@@ -152,7 +158,9 @@ int vhost_handle_rem_mem_reg(struct vhost_session *session, struct vhost_message
 int vhost_handle_set_backend_req_fd(struct vhost_session *session, struct vhost_message *message);
 /* Nothing more can be said on it (logged; error is an errno value). */
 void vhost_channel_close(struct vhost_session *session, const char *why, int error);
-/* Sends what waited for the end of the suspension. */
+/* Sends what waited, if it may go out now. */
+void vhost_channel_send(struct vhost_session *session);
+/* The same at the end of the suspension. */
 void vhost_channel_resume(struct vhost_session *session);
 
 /* window.c */

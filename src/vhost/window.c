@@ -306,7 +306,7 @@ static void handle_turn(void *data)
 
 	end_listed(&session->window);
 	tell_ended(session);
-	if (session->channel.fd >= 0 && vhost_session_is_started(session)) {
+	if (session->channel.fd >= 0 && vhost_session_takes_requests(session)) {
 		send_waiting(session);
 	}
 }

@@ -1186,6 +1186,34 @@ static void test_nothing_is_asked_while_suspended(void **state)
 	close(mapped);
 }
 
+static void enable_ring(struct test *test, bool enable)
+{
+	fe_session_set_vring_enable(&test->front, 0, enable);
+	settle(test);
+}
+
+/* QEMU disables the rings, stops them, and crashes by a request that it finds after that. */
+static void test_nothing_is_asked_while_it_stops(void **state)
+{
+	struct test *test = *state;
+	struct vhost_header header;
+	int fd;
+
+	enable_ring(test, false);
+	fd = map_page(test, 0, 1);
+	assert_int_equal(vhost_session_config_changed(test->session), -EBUSY);
+	assert_asks_nothing(test);
+	/* It did not stop. */
+	enable_ring(test, true);
+	assert_int_equal(
+		fe_session_backend_receive(&test->front, &header, NULL, 0, NULL, CHANNEL_MS), 0);
+	assert_int_equal(header.request, VHOST_BACKEND_CONFIG_CHANGE);
+	answer(test, VHOST_BACKEND_CONFIG_CHANGE, 0);
+	serve_map(test, 0);
+	assert_asks_nothing(test);
+	close(fd);
+}
+
 /* QEMU's main loop waits for this answer, and would give ours only then. */
 static void test_stop_is_answered_while_a_map_is_pending(void **state)
 {
@@ -1727,6 +1755,7 @@ int main(void)
 		TEST(listed_mappings_are_bounded),
 		TEST(only_what_is_listed_is_removed),
 		TEST(nothing_is_asked_while_suspended),
+		TEST(nothing_is_asked_while_it_stops),
 		TEST(stop_is_answered_while_a_map_is_pending),
 		TEST(time_of_a_pause_does_not_count),
 		TEST(mappings_outlive_a_pause),

@@ -142,9 +142,8 @@ class Machine:
         expect(done.returncode == 0, f"virsh {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
 
-    def define(self, change=lambda xml: xml):
-        xml = (HERE / "domain.xml").read_text().replace("/work/", "/tmp/work/")
-        (self.work / "domain.xml").write_text(change(xml))
+    def define(self, xml):
+        (self.work / "domain.xml").write_text(xml.replace("/work/", "/tmp/work/"))
         self.virsh("undefine", DOMAIN)  # what an earlier test may have left
         self.check_virsh("define", "/tmp/work/domain.xml")
 
@@ -183,6 +182,10 @@ class Machine:
             shutil.copy(log, self.work)
 
 
+def back_end_domain():
+    return (HERE / "domain.xml").read_text()
+
+
 class Shell:
     """The guest's shell (tests/vm/recipe/vm-init)."""
 
@@ -219,17 +222,36 @@ class Shell:
 
 
 class Tests:
-    """In this order: each one goes on where the one before ended."""
+    """Run in the order of the file: each one goes on where the one before ended."""
 
     def __init__(self, machine):
         self.machine = machine
         self.guest_shell = None
-        self.pid = None
 
     @property
     def shell(self):
         expect(self.guest_shell, "no guest runs: an earlier test failed")
         return self.guest_shell
+
+    def start_guest(self):
+        self.guest_shell = None
+        self.machine.check_virsh("start", DOMAIN, limit=BOOT_LIMIT)
+        self.guest_shell = Shell(self.machine.root / "run/channel.sock")
+
+    def expect_state(self, state):
+        got = self.machine.check_virsh("domstate", DOMAIN).strip()
+        expect(got == state, f"the domain is {got}, not {state}")
+
+    def expect_device(self):
+        """The guest's driver has one device."""
+        devices = self.shell.run("ls -d /sys/bus/virtio/drivers/virtio_gpu/virtio*").split()
+        expect(len(devices) == 1, f"the guest's virtio_gpu driver has {devices}")
+
+
+class BackEndTests(Tests):
+    """<driver name='vhostuser'/>: libvirt finds the daemon and starts it."""
+
+    pid = None
 
     def screenshot(self):
         self.machine.check_virsh("screenshot", DOMAIN, "/tmp/work/screen.ppm")
@@ -250,9 +272,8 @@ class Tests:
             raise Failure(f"the picture of virsh: {difference}") from failure
 
     def start_domain(self):
-        self.machine.check_virsh("start", DOMAIN, limit=BOOT_LIMIT)
+        self.start_guest()
         self.pid = self.machine.back_end()
-        self.guest_shell = Shell(self.machine.root / "run/channel.sock")
 
     def expect_end(self):
         wait_for("the back end's end", lambda: not self.machine.back_ends(), 10)
@@ -262,7 +283,7 @@ class Tests:
     def test_3d_is_refused(self):
         """A domain that wants what --print-capabilities does not list finds no back end."""
         model = "<model type='virtio' heads='1' primary='yes'"
-        self.machine.define(lambda xml: xml.replace(
+        self.machine.define(back_end_domain().replace(
             f"{model}/>", f"{model}><acceleration accel3d='yes'/></model>"))
         done = self.machine.virsh("start", DOMAIN, limit=BOOT_LIMIT)
         expect(done.returncode != 0, "the domain started")
@@ -270,13 +291,12 @@ class Tests:
         expect(not self.machine.back_ends(), "a back end was left")
 
     def test_domain_starts_our_binary(self):
-        self.machine.define()
+        self.machine.define(back_end_domain())
         self.start_domain()
-        expect(self.machine.check_virsh("domstate", DOMAIN).strip() == "running", "not running")
+        self.expect_state("running")
 
     def test_guest_finds_the_device(self):
-        devices = self.shell.run("ls -d /sys/bus/virtio/drivers/virtio_gpu/virtio*").split()
-        expect(len(devices) == 1, f"the guest's virtio_gpu driver has {devices}")
+        self.expect_device()
         expect("memfd:" in self.machine.maps(self.pid),
                "the back end has not mapped the guest's memory")
 
@@ -290,7 +310,7 @@ class Tests:
 
     def test_suspend_and_resume(self):
         self.machine.check_virsh("suspend", DOMAIN)
-        expect(self.machine.check_virsh("domstate", DOMAIN).strip() == "paused", "not paused")
+        self.expect_state("paused")
         self.expect_pattern()
         self.machine.check_virsh("resume", DOMAIN)
         self.shell.run("true")
@@ -349,9 +369,10 @@ def main():
         print(f"FAIL libvirt/start: {error}\n{log.read_text() if log.exists() else ''}")
         print("0 passed, 1 failed, 0 skipped")
         return 1
-    tests = Tests(machine)
-    for name in [name for name in vars(Tests) if name.startswith("test_")]:
-        results.append(run_one(name[5:], getattr(tests, name)))
+    for kind in (BackEndTests,):
+        tests = kind(machine)
+        for name in [name for name in vars(kind) if name.startswith("test_")]:
+            results.append(run_one(name[5:], getattr(tests, name)))
     machine.close()
     failed = results.count(False)
     print(f"{len(results) - failed} passed, {failed} failed, 0 skipped")

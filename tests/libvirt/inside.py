@@ -3,11 +3,13 @@
 
 How this works: the root from the cache stays as it is; everything that is written lies on tmpfs
 mounted over its folders. libvirtd and virsh run in the chroot, this program outside of it, so it
-needs no Python there. What the tests look at comes from virsh, from /proc, and from a shell in the
+needs no Python there; so does the daemon that libvirt does not start, with the libraries of the
+Vulkan root. What the tests look at comes from virsh, from /proc, and from a shell in the
 guest (recipe/vm-init of tests/vm, through a channel that libvirt makes)."""
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -20,10 +22,17 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "vm"))
 
-from vmlib import pattern, picture  # noqa: E402 pylint: disable=wrong-import-position
+import readme  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib import image, pattern, picture  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib.daemon import Daemon  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib.say import VmError  # noqa: E402 pylint: disable=wrong-import-position
+from vmlib.vulkanroot import VulkanRoot  # noqa: E402 pylint: disable=wrong-import-position
 
 DOMAIN = "gpud-test"
 DECOY = "/usr/local/bin/decoy-virtio-gpud"
+# QEMU with the generic device, as one word, and the VM root that it lies in.
+EMULATOR = "/tmp/qemu-system-x86_64"
+VM_ROOT = "/tmp/vmroot"
 # Under TCG on two busy cores a guest needs some ten seconds.
 BOOT_LIMIT = 120
 LIMIT = 30
@@ -39,7 +48,7 @@ remember_owner = 0
 """
 
 
-class Failure(Exception):
+class Failure(VmError):
     """A test failed; the text says how."""
 
 
@@ -65,9 +74,12 @@ def mount(*words):
 class Machine:
     """The root with everything mounted, libvirtd running, and our programs installed."""
 
-    def __init__(self, root, stage, guest, work):
-        self.root, self.work = root, work
+    def __init__(self, root, stage, guest, vm_root, vulkan_root, work):
+        self.root, self.stage, self.work = root, stage, work
+        self.vulkan_root = VulkanRoot(vulkan_root)
+        self.daemon = None
         self._mount_file_systems(guest, work)
+        self._write_emulator(vm_root)
         self.binary = self._install(stage)
         (root / "etc/libvirt/qemu.conf").write_text(QEMU_CONF)
         (root / "var/run").symlink_to("/run")
@@ -103,6 +115,17 @@ class Machine:
         mount("--bind", "-o", "ro", guest, self.root / "guest")
         (self.root / "tmp/work").mkdir()
         mount("--bind", work, self.root / "tmp/work")
+
+    def _write_emulator(self, vm_root):
+        """Puts the VM root's QEMU beside the one of this root: a script, for it needs its own
+        ld.so, and libvirt gives it an environment that does not say where its modules are."""
+        (self.root / VM_ROOT.lstrip("/")).mkdir()
+        mount("--bind", "-o", "ro", vm_root, self.root / VM_ROOT.lstrip("/"))
+        inside = image.VmRoot(Path(VM_ROOT))
+        path = self.root / EMULATOR.lstrip("/")
+        path.write_text(f"#!/bin/sh\nQEMU_MODULE_DIR={inside.environment()['QEMU_MODULE_DIR']} "
+                        f"exec {shlex.join(inside.qemu())} \"$@\"\n")
+        path.chmod(0o755)
 
     def _install(self, stage):
         """Puts the installed files into the root; returns the program's path there."""
@@ -171,8 +194,19 @@ class Machine:
     def maps(self, pid):
         return (self.root / f"proc/{pid}/maps").read_text()
 
+    def start_daemon(self):
+        """The installed daemon with Vulkan, where README's domain looks for it."""
+        programs = (self.stage / self.binary.lstrip("/")).parent
+        self.daemon = Daemon(programs, self.root / "tmp", "--venus",
+                             f"--render-server={self.vulkan_root.render_server}",
+                             f"--vulkan-driver={self.vulkan_root.driver('lvp')}",
+                             root=self.vulkan_root)
+
     def close(self):
         self.virsh("destroy", DOMAIN)
+        if self.daemon:
+            self.daemon.end()
+            shutil.copy(self.daemon.log_path, self.work)
         self.libvirtd.send_signal(signal.SIGTERM)
         try:
             self.libvirtd.wait(10)
@@ -344,13 +378,55 @@ class BackEndTests(Tests):
         self.expect_end()
 
 
+class VulkanTests(Tests):
+    """README's domain: QEMU's generic device, and a daemon that libvirt knows nothing of."""
+
+    def expect_venus(self):
+        """A Vulkan program of the guest's uses the daemon's driver, in memory that it maps."""
+        text = self.shell.run("vulkaninfo --summary", limit=90)
+        devices = [line for line in text.splitlines() if "deviceName" in line]
+        expect(len(devices) == 1 and "Venus" in devices[0] and "llvmpipe" in devices[0],
+               f"not one device of Venus's: {devices}")
+        commands = self.machine.daemon.commands()
+        expect(commands.get("RESOURCE_MAP_BLOB", 0) > 0, f"no memory was mapped: {commands}")
+
+    def test_vulkan_domain_starts(self):
+        self.machine.start_daemon()
+        self.machine.define(readme.domain(EMULATOR))
+        self.start_guest()
+        self.expect_state("running")
+
+    def test_vulkan_guest_finds_the_device(self):
+        self.expect_device()
+        expect(not self.machine.back_ends(), "libvirt started a back end as well")
+
+    def test_vulkan_works(self):
+        self.expect_venus()
+
+    def test_vulkan_suspend_and_resume(self):
+        self.machine.check_virsh("suspend", DOMAIN)
+        self.expect_state("paused")
+        self.machine.check_virsh("resume", DOMAIN)
+        self.expect_venus()
+
+    def test_vulkan_destroy_leaves_the_daemon(self):
+        """The same daemon serves the next VM."""
+        self.machine.check_virsh("destroy", DOMAIN)
+        self.expect_state("shut off")
+        self.start_guest()
+        self.expect_venus()
+        self.machine.check_virsh("destroy", DOMAIN)
+        trouble = self.machine.daemon.end()
+        expect(not trouble, trouble)
+
+
 def run_one(name, function):
     began = time.monotonic()
     try:
         function()
         trouble = None
-    except Failure as failure:
-        trouble = str(failure)
+    except VmError as error:
+        trouble = str(error)
     except Exception:  # pylint: disable=broad-except # a defect of the test is a failure too
         trouble = traceback.format_exc()
     seconds = time.monotonic() - began
@@ -360,16 +436,16 @@ def run_one(name, function):
 
 
 def main():
-    root, stage, guest, work = map(Path, sys.argv[1:])
+    root, stage, guest, vm_root, vulkan_root, work = map(Path, sys.argv[1:])
     results = []
     try:
-        machine = Machine(root, stage, guest, work)
-    except (Failure, OSError, subprocess.CalledProcessError) as error:
+        machine = Machine(root, stage, guest, vm_root, vulkan_root, work)
+    except (VmError, OSError, subprocess.CalledProcessError) as error:
         log = work / "libvirtd.log"
         print(f"FAIL libvirt/start: {error}\n{log.read_text() if log.exists() else ''}")
         print("0 passed, 1 failed, 0 skipped")
         return 1
-    for kind in (BackEndTests,):
+    for kind in (BackEndTests, VulkanTests):
         tests = kind(machine)
         for name in [name for name in vars(kind) if name.startswith("test_")]:
             results.append(run_one(name[5:], getattr(tests, name)))

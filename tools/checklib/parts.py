@@ -169,7 +169,7 @@ PARTS = (
          needs=("asan", "guests"), weight=2),
     Part("asan-vulkan", "the daemon on a render server under ASan and UBSan", 900, asan_vulkan,
          needs=("asan", "guests"), weight=2),
-    Part("libvirt", "a domain of libvirt's that uses the daemon", 1500, libvirt,
+    Part("libvirt", "domains of libvirt's that use the daemon", 1500, libvirt,
          needs=("gcc", "libvirt-root"), weight=2),
 )
 

@@ -159,6 +159,7 @@ static void get_properties2(VkPhysicalDevice handle, VkPhysicalDeviceProperties2
 	if (driver) {
 		strcpy(driver->driverName, "fake");
 		strcpy(driver->driverInfo, "1.2");
+		driver->driverID = fake_vulkan_state.driver_id;
 	}
 }
 

@@ -32,6 +32,7 @@ struct fake_vulkan {
 	uint32_t importable_types; // bits
 	VkResult allocation_result;
 	VkResult device_result;
+	VkDriverId driver_id;
 
 	/* What was asked of it last. */
 	uint32_t devices; // that are there now

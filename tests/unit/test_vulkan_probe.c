@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "render/virgl/virgl_impl.h"
 #include "render/virgl/vulkan.h"
 #include "support/fake_vulkan.h"
 
@@ -171,6 +172,35 @@ static void test_no_driver(void **data)
 	assert_int_equal(list.count, 0);
 }
 
+static void test_driver_that_does_not_survive_a_fork(void **data)
+{
+	(void)data;
+	assert_false(probe().no_fork);
+	fake->driver_id = VK_DRIVER_ID_NVIDIA_PROPRIETARY;
+	assert_true(probe().no_fork);
+}
+
+/* What tells a library of 1.2 from an older one; this program exports it. */
+void virgl_renderer_attach_fence(void);
+__attribute__((visibility("default"))) void virgl_renderer_attach_fence(void)
+{
+}
+
+static void test_such_a_driver_needs_a_new_library(void **data)
+{
+	struct virgl virgl = { .library.handle = dlopen("libc.so.6", RTLD_NOW) };
+
+	(void)data;
+	assert_int_equal(virgl_venus_check_library(&virgl), 0);
+	snprintf(virgl.no_fork_gpu, sizeof(virgl.no_fork_gpu), "fake GPU");
+	assert_int_equal(virgl_venus_check_library(&virgl), -ENODEV);
+	virgl.other_gpu = true;
+	assert_int_equal(virgl_venus_check_library(&virgl), 0);
+	virgl.other_gpu = false;
+	virgl.library.handle = dlopen(NULL, RTLD_NOW);
+	assert_int_equal(virgl_venus_check_library(&virgl), 0);
+}
+
 static void test_plan(void **data)
 {
 	struct vulkan_list list = { .count = 1 };
@@ -319,6 +349,8 @@ int main(void)
 		TEST(test_crashing_driver),
 		TEST(test_missing_manifest),
 		TEST(test_no_driver),
+		TEST(test_driver_that_does_not_survive_a_fork),
+		TEST(test_such_a_driver_needs_a_new_library),
 		TEST(test_plan),
 		TEST(test_text),
 		TEST(test_layer_beside_the_program),

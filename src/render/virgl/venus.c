@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,19 @@ static void describe_gpus(struct virgl *virgl, const struct vulkan_list *list)
 				gpu->memory == VULKAN_MEMORY_LAYER ? " (with the memory layer)"
 								   : "");
 		}
+	}
+}
+
+static void note_forks(struct virgl *virgl, const struct vulkan_list *list)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct vulkan_gpu *gpu = &list->gpus[i];
+
+		if (gpu->memory != VULKAN_MEMORY_NONE && gpu->no_fork) {
+			snprintf(virgl->no_fork_gpu, sizeof(virgl->no_fork_gpu), "%s", gpu->name);
+		}
+		virgl->other_gpu = virgl->other_gpu ||
+			(gpu->memory != VULKAN_MEMORY_NONE && !gpu->no_fork);
 	}
 }
 
@@ -87,6 +101,7 @@ static int ask_drivers(struct virgl *virgl, char *folder, struct virgl_server_co
 		return -ENODEV;
 	}
 	describe_gpus(virgl, &list);
+	note_forks(virgl, &list);
 	return choose_layer(&plan, folder, server);
 }
 
@@ -111,6 +126,24 @@ int virgl_venus_choose(struct virgl *virgl, const struct virgl_config *config)
 		virgl_guard_close();
 	}
 	return virgl->server ? 0 : -ENOMEM;
+}
+
+/*
+ * The render server of the library before 1.2 loads drivers, and forks then for each context: in there
+ * vkCreateDevice of NVIDIA's driver fails (VK_ERROR_INITIALIZATION_FAILED). 1.2 is known by a function that is new in it.
+ */
+int virgl_venus_check_library(const struct virgl *virgl)
+{
+	bool is_old = !dlsym(virgl->library.handle, "virgl_renderer_attach_fence");
+
+	if (!is_old || virgl->no_fork_gpu[0] == '\0') {
+		return 0;
+	}
+	log_write(virgl->other_gpu ? LOG_WARN : LOG_ERROR,
+		"Vulkan cannot be offered on %s: NVIDIA's driver needs libvirglrenderer 1.2 or newer, and "
+		"its render server (in this one's, vkCreateDevice fails)",
+		virgl->no_fork_gpu);
+	return virgl->other_gpu ? 0 : -ENODEV;
 }
 
 /* Of struct virgl_renderer_capset_venus (venus_hw.h); the rest is between the library and the guest. */

@@ -252,7 +252,10 @@ static int load(struct virgl *virgl)
 	if (virgl_library_load(&virgl->library) < 0) {
 		return -ENOENT;
 	}
-	return virgl->server ? virgl_library_load_venus(&virgl->library) : 0;
+	if (virgl->server && virgl_library_load_venus(&virgl->library) < 0) {
+		return -ENOENT;
+	}
+	return virgl->server ? virgl_venus_check_library(virgl) : 0;
 }
 
 struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)

@@ -44,6 +44,9 @@ struct virgl {
 	uint32_t capset_count;
 	struct virgl_formats drawn; // those that textures can be drawn to in
 	char vulkan_gpus[256]; // their names
+	char no_fork_gpu
+		[128]; // one with a driver that does not survive a fork (struct vulkan_gpu); "": none
+	bool other_gpu; // and there is one that does
 	char description[512];
 	struct virgl_device *device; // NULL: no VM
 };
@@ -100,6 +103,7 @@ int virgl_resource_detach_backing(struct render_resource *base, uint64_t token);
 
 /* venus.c: what Vulkan needs beyond OpenGL. They return 0 or -errno (logged). */
 int virgl_venus_choose(struct virgl *virgl, const struct virgl_config *config);
+int virgl_venus_check_library(const struct virgl *virgl);
 int virgl_venus_add_capset(struct virgl *virgl);
 void virgl_venus_describe(const struct virgl *virgl, char *text, size_t size);
 

@@ -32,6 +32,7 @@ struct vulkan_gpu {
 	bool software;
 	/* VK_KHR_external_memory_fd, VK_EXT_external_memory_dma_buf, VK_EXT_external_memory_host */
 	bool has_fd, has_dma_buf, has_host;
+	bool no_fork; // the driver works in the process that loads it only, not in one forked from that
 	bool claims_dma_buf; // the driver says that buffers can be exported as dma-bufs
 	enum vulkan_memory memory;
 	char reason[160]; // why not by the driver, or, with VULKAN_MEMORY_NONE, why not at all

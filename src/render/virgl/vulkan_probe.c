@@ -113,6 +113,7 @@ static void ask_identity(
 
 	FIND(instance, GetPhysicalDeviceProperties2)(handle, &properties);
 	gpu_format_uuid(id.deviceUUID, gpu->uuid);
+	gpu->no_fork = driver.driverID == VK_DRIVER_ID_NVIDIA_PROPRIETARY;
 	if (driver.driverName[0]) {
 		snprintf(gpu->driver, sizeof(gpu->driver), "%.60s %.90s", driver.driverName,
 			driver.driverInfo);

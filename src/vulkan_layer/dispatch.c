@@ -10,6 +10,7 @@
 #include "vulkan_layer/memory.h"
 #include "vulkan_layer/properties.h"
 #include "vulkan_layer/resources.h"
+#include "vulkan_layer/semaphores.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -99,12 +100,13 @@ static VkLayerInstanceCreateInfo *instance_link(
 	return link;
 }
 
-static VkLayerDeviceCreateInfo *device_link(const VkDeviceCreateInfo *info)
+static VkLayerDeviceCreateInfo *device_link(
+	const VkDeviceCreateInfo *info, VkLayerFunction function)
 {
 	VkLayerDeviceCreateInfo *link = chain_find(
 		info, VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO);
 
-	while (link && link->function != VK_LAYER_LINK_INFO) {
+	while (link && link->function != function) {
 		link = chain_find(link, VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO);
 	}
 	return link;
@@ -172,11 +174,10 @@ static VKAPI_ATTR void VKAPI_CALL destroy_instance(
 	}
 }
 
-static bool asks_for_descriptors(const VkDeviceCreateInfo *info)
+static bool asks_for(const VkDeviceCreateInfo *info, const char *extension)
 {
 	for (uint32_t i = 0; i < info->enabledExtensionCount; i++) {
-		if (strcmp(info->ppEnabledExtensionNames[i],
-			    VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME) == 0) {
+		if (strcmp(info->ppEnabledExtensionNames[i], extension) == 0) {
 			return true;
 		}
 	}
@@ -203,28 +204,51 @@ static const char **swap_extensions(const VkDeviceCreateInfo *info, uint32_t *co
 	return names;
 }
 
-static VkResult create_below(PFN_vkCreateDevice next, VkPhysicalDevice gpu, bool active,
+/* What the layer does for a device, by what its application asks for. */
+struct wish {
+	bool memory; // with descriptors
+	bool semaphores; // from sync files
+	uint32_t queue; // for them: its index in the family
+};
+
+static VkResult create_below(PFN_vkCreateDevice next, struct gpu *gpu, struct wish *wish,
 	const VkDeviceCreateInfo *info, const VkAllocationCallbacks *allocator, VkDevice *handle)
 {
+	struct semaphores_queues queues = { 0 };
 	VkDeviceCreateInfo own = *info;
-	const char **names;
-	VkResult result;
+	const char **names = NULL;
+	VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
 
-	if (!active) {
-		return next(gpu, info, allocator, handle);
+	if (wish->memory) {
+		names = swap_extensions(info, &own.enabledExtensionCount);
+		own.ppEnabledExtensionNames = names;
 	}
-	names = swap_extensions(info, &own.enabledExtensionCount);
-	if (!names) {
-		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	if (wish->semaphores && semaphores_plan_queues(gpu, info, &queues)) {
+		own.queueCreateInfoCount = queues.count;
+		own.pQueueCreateInfos = queues.infos;
+		wish->queue = queues.index;
 	}
-	own.ppEnabledExtensionNames = names;
-	result = next(gpu, &own, allocator, handle);
+	if ((!wish->memory || names) && (!wish->semaphores || queues.infos)) {
+		result = next(gpu->handle, &own, allocator, handle);
+	}
+	semaphores_drop_queues(&queues);
 	free(names);
 	return result;
 }
 
-static VkResult add_device(
-	VkDevice handle, struct gpu *gpu, bool active, PFN_vkGetDeviceProcAddr get_proc)
+/* What the loader puts into each handle that goes through it, a layer has to ask for. */
+static void take_queue(
+	struct device *device, const struct wish *wish, const VkLayerDeviceCreateInfo *sets_data)
+{
+	device->next.GetDeviceQueue(
+		device->handle, device->gpu->signal_family, wish->queue, &device->signal_queue);
+	if (sets_data) {
+		sets_data->u.pfnSetDeviceLoaderData(device->handle, device->signal_queue);
+	}
+}
+
+static VkResult add_device(VkDevice handle, struct gpu *gpu, const struct wish *wish,
+	PFN_vkGetDeviceProcAddr get_proc, const VkLayerDeviceCreateInfo *sets_data)
 {
 	struct device *device = calloc(1, sizeof(*device));
 
@@ -234,7 +258,7 @@ static VkResult add_device(
 	}
 	device->handle = handle;
 	device->gpu = gpu;
-	device->active = active;
+	device->active = wish->memory;
 	device->get_proc = get_proc;
 #define F(name) device->next.name = (PFN_vk##name)find_next_of_device(device, "vk" #name);
 	DEVICE_FUNCTIONS(F)
@@ -242,32 +266,41 @@ static VkResult add_device(
 	table_init(&device->memories);
 	table_init(&device->buffers);
 	table_init(&device->images);
+	pthread_mutex_init(&device->signal_lock, NULL);
+	if (wish->semaphores) {
+		take_queue(device, wish, sets_data);
+	}
 	return VK_SUCCESS;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice gpu_handle,
 	const VkDeviceCreateInfo *info, const VkAllocationCallbacks *allocator, VkDevice *handle)
 {
-	VkLayerDeviceCreateInfo *link = device_link(info);
+	VkLayerDeviceCreateInfo *link = device_link(info, VK_LAYER_LINK_INFO);
 	struct gpu *gpu = gpu_of(gpu_handle);
 	PFN_vkGetDeviceProcAddr get_proc;
 	PFN_vkCreateDevice next;
+	struct wish wish;
 	VkResult result;
-	bool active;
 
 	if (!link || !gpu) {
 		return link ? VK_ERROR_OUT_OF_HOST_MEMORY : VK_ERROR_INITIALIZATION_FAILED;
 	}
-	active = gpu->active && asks_for_descriptors(info);
+	wish = (struct wish){
+		.memory = gpu->active && asks_for(info, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME),
+		.semaphores = gpu->signal_family != SEMAPHORES_NO_FAMILY &&
+			asks_for(info, VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME),
+	};
 	get_proc = link->u.pLayerInfo->pfnNextGetDeviceProcAddr;
 	next = (PFN_vkCreateDevice)link->u.pLayerInfo->pfnNextGetInstanceProcAddr(
 		gpu->instance->handle, "vkCreateDevice");
 	link->u.pLayerInfo = link->u.pLayerInfo->pNext;
-	result = create_below(next, gpu_handle, active, info, allocator, handle);
+	result = create_below(next, gpu, &wish, info, allocator, handle);
 	if (result != VK_SUCCESS) {
 		return result;
 	}
-	result = add_device(*handle, gpu, active, get_proc);
+	result = add_device(
+		*handle, gpu, &wish, get_proc, device_link(info, VK_LOADER_DATA_CALLBACK));
 	if (result != VK_SUCCESS) {
 		((PFN_vkDestroyDevice)get_proc(*handle, "vkDestroyDevice"))(*handle, allocator);
 	}
@@ -283,6 +316,7 @@ static VKAPI_ATTR void VKAPI_CALL destroy_device(
 		device->next.DestroyDevice(handle, allocator);
 		memory_finish(device);
 		resources_finish(device);
+		pthread_mutex_destroy(&device->signal_lock);
 		free(device);
 	}
 }
@@ -304,11 +338,15 @@ static struct command_list own_commands(void)
 }
 
 /* The commands of a device of which there is something to do: NULL for all others. */
-static PFN_vkVoidFunction find_of_device(const char *name)
+static PFN_vkVoidFunction find_of_device(const struct device *device, const char *name)
 {
-	PFN_vkVoidFunction function = find_in(memory_commands(), name);
+	PFN_vkVoidFunction function = NULL;
 
-	return function ? function : find_in(resources_commands(), name);
+	if (device->active) {
+		function = find_in(memory_commands(), name);
+		function = function ? function : find_in(resources_commands(), name);
+	}
+	return !function && device->signal_queue ? find_in(semaphores_commands(), name) : function;
 }
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(VkDevice handle, const char *name)
@@ -320,7 +358,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(VkDevice handle,
 	if (strcmp(name, "vkGetDeviceProcAddr") == 0 || strcmp(name, "vkDestroyDevice") == 0) {
 		return find_in(own_commands(), name);
 	}
-	ours = device->active ? find_of_device(name) : NULL;
+	ours = find_of_device(device, name);
 	/* What the driver lacks it lacks, but for the commands of the extensions that are added. */
 	if (ours && (below || strncmp(name, "vkGetMemoryFd", strlen("vkGetMemoryFd")) == 0)) {
 		return ours;
@@ -344,6 +382,7 @@ VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL layer_get_instance_proc(
 	}
 	below = instance->get_proc(handle, name);
 	ours = find_in(properties_commands(), name);
+	ours = ours ? ours : find_in(semaphores_gpu_commands(), name);
 	return ours && below ? ours : below;
 }
 

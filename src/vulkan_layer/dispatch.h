@@ -28,10 +28,13 @@
 	F(DestroyInstance) \
 	F(EnumerateDeviceExtensionProperties) \
 	F(GetPhysicalDeviceExternalBufferProperties) \
+	F(GetPhysicalDeviceExternalSemaphoreProperties) \
 	F(GetPhysicalDeviceImageFormatProperties2) \
 	F(GetPhysicalDeviceMemoryProperties) \
 	F(GetPhysicalDeviceMemoryProperties2) \
-	F(GetPhysicalDeviceProperties2)
+	F(GetPhysicalDeviceProperties2) \
+	F(GetPhysicalDeviceQueueFamilyProperties) \
+	F(GetPhysicalDeviceQueueFamilyProperties2)
 
 #define DEVICE_FUNCTIONS(F) \
 	F(AllocateMemory) \
@@ -45,9 +48,12 @@
 	F(GetBufferMemoryRequirements2) \
 	F(GetDeviceBufferMemoryRequirements) \
 	F(GetDeviceImageMemoryRequirements) \
+	F(GetDeviceQueue) \
 	F(GetImageMemoryRequirements) \
 	F(GetImageMemoryRequirements2) \
-	F(GetMemoryHostPointerPropertiesEXT)
+	F(GetMemoryHostPointerPropertiesEXT) \
+	F(ImportSemaphoreFdKHR) \
+	F(QueueSubmit)
 
 struct instance {
 	VkInstance handle;
@@ -80,6 +86,8 @@ struct device {
 	struct table memories; // VkDeviceMemory: struct memory
 	struct table buffers,
 		images; // those that may be bound to memory with a descriptor: the gpu
+	VkQueue signal_queue; // of the layer's own (semaphores.h); NULL: none
+	pthread_mutex_t signal_lock; // of its use
 };
 
 struct command {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vulkan_layer/pages.h"
+#include "vulkan_layer/semaphores.h"
 
 void gpu_report(const struct gpu *gpu, const char *text)
 {
@@ -95,6 +96,10 @@ static void decide(struct gpu *gpu)
 
 	gpu->active = has_extension(list, count, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME) &&
 		(!is_served || is_forced());
+	if (gpu->active &&
+		has_extension(list, count, VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME)) {
+		gpu->signal_family = semaphores_choose_family(gpu);
+	}
 	if (!gpu->active && !is_served) {
 		gpu_report(gpu,
 			"the driver has no " VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME
@@ -110,7 +115,9 @@ struct gpu *gpu_create(struct instance *instance, VkPhysicalDevice handle)
 	if (!gpu) {
 		return NULL;
 	}
-	*gpu = (struct gpu){ .instance = instance, .handle = handle };
+	*gpu = (struct gpu){
+		.instance = instance, .handle = handle, .signal_family = SEMAPHORES_NO_FAMILY
+	};
 	pthread_mutex_init(&gpu->lock, NULL);
 	/* An instance of Vulkan 1.0 without the extensions cannot ask, and its application not use it. */
 	if (instance->next.GetPhysicalDeviceProperties2 &&

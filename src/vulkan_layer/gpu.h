@@ -19,6 +19,7 @@ struct gpu {
 	VkPhysicalDevice handle;
 	char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
 	bool active;
+	uint32_t signal_family; // of queues (semaphores.h)
 	VkDeviceSize alignment; // of addresses and sizes, at least a page
 	pthread_mutex_t lock;
 	bool is_probed;

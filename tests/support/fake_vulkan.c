@@ -98,9 +98,10 @@ static VkResult enumerate_extensions(VkPhysicalDevice handle, const char *layer,
 	const char *names[] = { VK_KHR_SWAPCHAIN_EXTENSION_NAME,
 		VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME,
 		VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME,
-		VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME };
+		VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
+		VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME };
 	const bool is_there[] = { true, true, true, fake_vulkan_state.has_host_extension,
-		fake_vulkan_state.exports_dmabufs };
+		fake_vulkan_state.exports_dmabufs, fake_vulkan_state.has_semaphore_fd };
 	uint32_t found = 0;
 
 	(void)handle;
@@ -176,10 +177,49 @@ static void get_families(
 	if (families && *count > 0) {
 		families[0] = (VkQueueFamilyProperties){
 			.queueFlags = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT,
-			.queueCount = 1,
+			.queueCount = 1 + fake_vulkan_state.more_queues,
 		};
 	}
 	*count = 1;
+}
+
+static void get_families2(
+	VkPhysicalDevice handle, uint32_t *count, VkQueueFamilyProperties2 *families)
+{
+	get_families(handle, count, families ? &families->queueFamilyProperties : NULL);
+}
+
+static void get_semaphore_properties(VkPhysicalDevice handle,
+	const VkPhysicalDeviceExternalSemaphoreInfo *info,
+	VkExternalSemaphoreProperties *properties)
+{
+	bool works = info->handleType == VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT ||
+		fake_vulkan_state.imports_sync_files;
+
+	(void)handle;
+	properties->exportFromImportedHandleTypes = 0;
+	properties->compatibleHandleTypes = works ? info->handleType : 0;
+	properties->externalSemaphoreFeatures = works ? VK_EXTERNAL_SEMAPHORE_FEATURE_IMPORTABLE_BIT
+						      : 0;
+}
+
+static VkResult import_semaphore(VkDevice device, const VkImportSemaphoreFdInfoKHR *info)
+{
+	(void)device;
+	(void)info;
+	fake_vulkan_state.imports++;
+	return VK_SUCCESS;
+}
+
+static VkResult submit(VkQueue handle, uint32_t count, const VkSubmitInfo *infos, VkFence fence)
+{
+	(void)handle;
+	(void)fence;
+	if (count == 1 && infos[0].signalSemaphoreCount == 1) {
+		fake_vulkan_state.submissions++;
+		fake_vulkan_state.signalled = infos[0].pSignalSemaphores[0];
+	}
+	return VK_SUCCESS;
 }
 
 static void get_memory_properties(
@@ -269,6 +309,9 @@ static VkResult create_device(VkPhysicalDevice handle, const VkDeviceCreateInfo 
 		snprintf(fake_vulkan_state.extensions[i], sizeof(fake_vulkan_state.extensions[i]),
 			"%s", info->ppEnabledExtensionNames[i]);
 	}
+	fake_vulkan_state.queue_infos = info->queueCreateInfoCount;
+	fake_vulkan_state.queue_count =
+		info->pQueueCreateInfos[info->queueCreateInfoCount - 1].queueCount;
 	if (fake_vulkan_state.device_result == VK_SUCCESS) {
 		*device = make_object();
 		fake_vulkan_state.devices++;
@@ -287,7 +330,7 @@ static void get_queue(VkDevice device, uint32_t family, uint32_t index, VkQueue 
 {
 	(void)device;
 	(void)family;
-	(void)index;
+	fake_vulkan_state.queue_index = index;
 	*handle = (VkQueue)&queue;
 }
 
@@ -470,6 +513,10 @@ PFN_vkVoidFunction vk_icdGetInstanceProcAddr(VkInstance instance, const char *na
 		F("GetPhysicalDeviceProperties2", get_properties2),
 		F("GetPhysicalDeviceFeatures", get_features),
 		F("GetPhysicalDeviceQueueFamilyProperties", get_families),
+		F("GetPhysicalDeviceQueueFamilyProperties2", get_families2),
+		F("GetPhysicalDeviceExternalSemaphoreProperties", get_semaphore_properties),
+		F("ImportSemaphoreFdKHR", import_semaphore),
+		F("QueueSubmit", submit),
 		F("GetPhysicalDeviceMemoryProperties", get_memory_properties),
 		F("GetPhysicalDeviceMemoryProperties2", get_memory_properties2),
 		F("GetPhysicalDeviceExternalBufferProperties", get_buffer_properties),

@@ -33,6 +33,9 @@ struct fake_vulkan {
 	VkResult allocation_result;
 	VkResult device_result;
 	VkDriverId driver_id;
+	bool has_semaphore_fd; // the extension
+	bool imports_sync_files;
+	uint32_t more_queues; // than one, in its family
 
 	/* What was asked of it last. */
 	uint32_t devices; // that are there now
@@ -43,6 +46,11 @@ struct fake_vulkan {
 	const void *host_pointer; // NULL: nothing was imported
 	bool is_dedicated, has_flags, has_export, has_import_fd;
 	VkExternalMemoryHandleTypeFlags buffer_types, image_types;
+	uint32_t queue_infos, queue_count; // of the device; the latter in the last of the former
+	uint32_t queue_index; // of the queue that was asked for
+	uint32_t submissions; // that signal semaphores
+	VkSemaphore signalled;
+	uint32_t imports; // of semaphores
 };
 
 /* The name by which a test finds it. */

@@ -679,6 +679,133 @@ static void test_device_that_cannot_be_made(void **data)
 		1);
 }
 
+static VkExternalSemaphoreFeatureFlags semaphore_features(
+	VkExternalSemaphoreHandleTypeFlagBits type, bool timeline)
+{
+	VkSemaphoreTypeCreateInfo kind = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE };
+	VkPhysicalDeviceExternalSemaphoreInfo info = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_SEMAPHORE_INFO,
+		.pNext = timeline ? &kind : NULL,
+		.handleType = type
+	};
+	VkExternalSemaphoreProperties answer = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_SEMAPHORE_PROPERTIES
+	};
+
+	vkGetPhysicalDeviceExternalSemaphoreProperties(gpu, &info, &answer);
+	assert_int_equal(answer.compatibleHandleTypes, answer.externalSemaphoreFeatures ? type : 0);
+	return answer.externalSemaphoreFeatures;
+}
+
+#define SYNC_FILE VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT
+
+static uint32_t count_queues(void)
+{
+	VkQueueFamilyProperties family;
+	VkQueueFamilyProperties2 family2 = { .sType = VK_STRUCTURE_TYPE_QUEUE_FAMILY_PROPERTIES_2 };
+	uint32_t count = 1;
+
+	vkGetPhysicalDeviceQueueFamilyProperties(gpu, &count, &family);
+	vkGetPhysicalDeviceQueueFamilyProperties2(gpu, &count, &family2);
+	assert_int_equal(count, 1);
+	assert_int_equal(family.queueCount, family2.queueFamilyProperties.queueCount);
+	return family.queueCount;
+}
+
+static void make_device_with_semaphores(void)
+{
+	static const char *const extensions[] = { VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME };
+
+	assert_int_equal(make_device(1, extensions), VK_SUCCESS);
+}
+
+static VkResult import_semaphore(VkExternalSemaphoreHandleTypeFlagBits type, int fd)
+{
+	VkImportSemaphoreFdInfoKHR info = { .sType = VK_STRUCTURE_TYPE_IMPORT_SEMAPHORE_FD_INFO_KHR,
+		.semaphore = (VkSemaphore)0x77,
+		.flags = VK_SEMAPHORE_IMPORT_TEMPORARY_BIT,
+		.handleType = type,
+		.fd = fd };
+	PFN_vkImportSemaphoreFdKHR function = (PFN_vkImportSemaphoreFdKHR)vkGetDeviceProcAddr(
+		device, "vkImportSemaphoreFdKHR");
+
+	assert_non_null(function);
+	return function(device, &info);
+}
+
+/* One queue is kept back, and the application has the others. */
+static void test_semaphores_from_sync_files(void **data)
+{
+	(void)data;
+	fake->has_semaphore_fd = true;
+	fake->more_queues = 1;
+	open_gpu();
+	assert_int_equal(
+		semaphore_features(SYNC_FILE, false), VK_EXTERNAL_SEMAPHORE_FEATURE_IMPORTABLE_BIT);
+	assert_int_equal(semaphore_features(SYNC_FILE, true), 0);
+	assert_int_equal(count_queues(), 1);
+	make_device_with_semaphores();
+	assert_int_equal(fake->queue_infos, 1);
+	assert_int_equal(fake->queue_count, 2);
+	assert_int_equal(fake->queue_index, 1);
+	assert_int_equal(import_semaphore(SYNC_FILE, -1), VK_SUCCESS);
+	assert_int_equal(fake->submissions, 1);
+	assert_true(fake->signalled == (VkSemaphore)0x77);
+	assert_int_equal(
+		import_semaphore(VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT, 5), VK_SUCCESS);
+	assert_int_equal(fake->imports, 1);
+	assert_int_equal(fake->submissions, 1);
+}
+
+/* The end of a pipe that can be read stands for a sync file that is signalled. */
+static void test_sync_file_is_waited_for_and_taken(void **data)
+{
+	int ends[2];
+
+	(void)data;
+	fake->has_semaphore_fd = true;
+	fake->more_queues = 1;
+	open_gpu();
+	make_device_with_semaphores();
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	assert_int_equal(import_semaphore(SYNC_FILE, ends[0]), VK_SUCCESS);
+	assert_false(is_open(ends[0]));
+	close(ends[1]);
+	assert_int_equal(import_semaphore(SYNC_FILE, ends[0]), VK_ERROR_INVALID_EXTERNAL_HANDLE);
+	assert_int_equal(fake->submissions, 1);
+}
+
+static void test_device_without_semaphores_has_its_queues_only(void **data)
+{
+	(void)data;
+	fake->has_semaphore_fd = true;
+	fake->more_queues = 1;
+	open_device();
+	assert_int_equal(fake->queue_count, 1);
+}
+
+/* Where there is no queue to keep back, or no need, nothing changes. */
+static void test_semaphores_as_the_driver_has_them(void **data)
+{
+	(void)data;
+	fake->has_semaphore_fd = true;
+	open_gpu();
+	assert_int_equal(semaphore_features(SYNC_FILE, false), 0);
+	assert_int_equal(count_queues(), 1);
+	tear_down(NULL);
+	fake->more_queues = 1;
+	fake->imports_sync_files = true;
+	open_gpu();
+	assert_int_equal(count_queues(), 2);
+	make_device_with_semaphores();
+	assert_int_equal(fake->queue_count, 1);
+	assert_int_equal(import_semaphore(SYNC_FILE, -1), VK_SUCCESS);
+	assert_int_equal(fake->imports, 1);
+	assert_int_equal(fake->submissions, 0);
+}
+
 /* A driver that does by itself what is needed is left alone. */
 static void test_driver_with_dmabufs(void **data)
 {
@@ -833,6 +960,10 @@ int main(void)
 		TEST(test_driver_without_host_memory),
 		TEST(test_driver_that_imports_no_file),
 		TEST(test_device_that_cannot_be_made),
+		TEST(test_semaphores_from_sync_files),
+		TEST(test_sync_file_is_waited_for_and_taken),
+		TEST(test_device_without_semaphores_has_its_queues_only),
+		TEST(test_semaphores_as_the_driver_has_them),
 		TEST(test_driver_with_dmabufs),
 		TEST(test_driver_with_dmabufs_overruled),
 		TEST(test_device_that_asks_for_nothing),

@@ -21,6 +21,9 @@
  * the socket behind the file before it compares the types, so a live stream socket answers
  * EPROTOTYPE and its owner never sees a connection. (A connection would make a back end with --once
  * exit.)
+ *
+ * bind() makes the file and listen() lets clients in: until then connect() fails for everybody. So
+ * the file gets its group between the two, and no other group can slip in.
  */
 
 /* One VM is served at a time; a second one waits here until it is accepted. */
@@ -88,17 +91,40 @@ static int remove_stale_file(const struct sockaddr_un *address)
 	return 0;
 }
 
-static int bind_and_listen(
-	struct endpoint *endpoint, const struct sockaddr_un *address, mode_t mode_mask)
+static int make_file(
+	struct endpoint *endpoint, const struct sockaddr_un *address, mode_t mode_mask, gid_t group)
 {
 	mode_t old_mask = umask(0);
+	mode_t kept_mask = group == ENDPOINT_ANY_GROUP ? old_mask : 0;
 	int result;
 
 	/* The umask gives the file its mode from the first moment on; chmod would come late. */
-	umask(old_mask | (~mode_mask & 0777));
+	umask(kept_mask | (~mode_mask & 0777));
 	result = bind(endpoint->socket, (const struct sockaddr *)address, sizeof(*address));
 	umask(old_mask);
-	return result < 0 || listen(endpoint->socket, BACKLOG) < 0 ? -errno : 0;
+	return result < 0 ? -errno : 0;
+}
+
+/*
+ * Returns 0 or -errno (logged). Not by setegid() around bind(): that takes no supplementary group,
+ * and a folder with the setgid bit overrides it. Follows no link that somebody put there.
+ */
+static int give_file(const char *path, gid_t group)
+{
+	int result;
+
+	if (group == ENDPOINT_ANY_GROUP || lchown(path, (uid_t)-1, group) == 0) {
+		return 0;
+	}
+	result = -errno;
+	if (result == -EPERM) {
+		log_error("%s: cannot be given to group %u: this process must run as root or as a "
+			  "member of the group (a new member is one from the next login on)",
+			path, group);
+	} else {
+		log_errno(LOG_ERROR, -result, "%s: cannot be given to group %u", path, group);
+	}
+	return result;
 }
 
 /* Remembers the file, so that endpoint_finish removes that one and no other. */
@@ -115,7 +141,37 @@ static int remember_file(struct endpoint *endpoint, const char *path)
 	return endpoint->path ? 0 : -ENOMEM;
 }
 
-int endpoint_listen(struct endpoint *endpoint, const char *path, mode_t mode_mask)
+/* Returns 0 or -errno (logged). */
+static int open_socket(
+	struct endpoint *endpoint, const struct sockaddr_un *address, mode_t mode_mask, gid_t group)
+{
+	const char *path = address->sun_path;
+	int result;
+
+	endpoint->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	result = endpoint->socket < 0 ? -errno : make_file(endpoint, address, mode_mask, group);
+	if (result == 0) {
+		result = remember_file(endpoint, path);
+	}
+	if (result < 0) {
+		log_errno(LOG_ERROR, -result, "%s: cannot make the socket", path);
+	}
+	return result;
+}
+
+/* Returns 0 or -errno (logged). */
+static int let_in(struct endpoint *endpoint)
+{
+	int result = listen(endpoint->socket, BACKLOG) < 0 ? -errno : 0;
+
+	if (result < 0) {
+		log_errno(LOG_ERROR, -result, "%s: cannot listen", endpoint->path);
+	}
+	endpoint->listening = result == 0;
+	return result;
+}
+
+int endpoint_listen(struct endpoint *endpoint, const char *path, mode_t mode_mask, gid_t group)
 {
 	struct sockaddr_un address;
 	int result;
@@ -125,21 +181,19 @@ int endpoint_listen(struct endpoint *endpoint, const char *path, mode_t mode_mas
 	if (result == 0) {
 		result = remove_stale_file(&address);
 	}
-	if (result < 0) {
-		return result;
-	}
-	endpoint->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	result = endpoint->socket < 0 ? -errno : bind_and_listen(endpoint, &address, mode_mask);
 	if (result == 0) {
-		result = remember_file(endpoint, path);
+		result = open_socket(endpoint, &address, mode_mask, group);
+	}
+	if (result == 0) {
+		result = give_file(path, group);
+	}
+	if (result == 0) {
+		result = let_in(endpoint);
 	}
 	if (result < 0) {
-		log_errno(LOG_ERROR, -result, "%s: cannot listen", path);
 		endpoint_finish(endpoint);
-		return result;
 	}
-	endpoint->listening = true;
-	return 0;
+	return result;
 }
 
 static int socket_option(int socket, int option)

@@ -18,11 +18,16 @@ struct endpoint {
 
 #define ENDPOINT_INIT { .socket = -1 }
 
+/* The group that the file gets of itself: this process's, or its folder's. */
+#define ENDPOINT_ANY_GROUP ((gid_t)(-1))
+
 /*
  * Makes a listening socket whose file only the modes of mode_mask may touch (the umask applies
- * too). A socket file that nobody listens on is replaced. Returns 0 or -errno (logged).
+ * too). With a group the file belongs to it and has mode mode_mask, whatever the umask; nobody can
+ * connect before that is so. A socket file that nobody listens on is replaced. Returns 0 or -errno
+ * (logged).
  */
-int endpoint_listen(struct endpoint *endpoint, const char *path, mode_t mode_mask);
+int endpoint_listen(struct endpoint *endpoint, const char *path, mode_t mode_mask, gid_t group);
 
 /*
  * Takes an open socket (takes it also on failure), listening or connected; what says in messages

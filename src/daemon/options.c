@@ -5,10 +5,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "daemon/endpoint.h"
 #include "daemon/values.h"
 #include "render/virgl/gpu.h"
 
@@ -100,6 +102,24 @@ static int parse_file(
 static int parse_socket_path(struct options *options, const char *value, struct parse_error *error)
 {
 	return parse_file(&options->socket_path, value, "the socket file to make", error);
+}
+
+/* A name first, as chgrp does: a group may be named like a number. */
+static int parse_socket_group(struct options *options, const char *value, struct parse_error *error)
+{
+	const struct group *group = getgrnam(value);
+	uint64_t number;
+
+	if (group) {
+		options->socket_group = group->gr_gid;
+		return 0;
+	}
+	if (value_parse_number(value, 0, ENDPOINT_ANY_GROUP - 1, &number) < 0) {
+		return fail(
+			error, "no such group: 'getent group' lists them; a number will do, too");
+	}
+	options->socket_group = (gid_t)number;
+	return 0;
 }
 
 static int parse_control(struct options *options, const char *value, struct parse_error *error)
@@ -438,6 +458,10 @@ static const struct option_spec option_specs[] = {
 		"listen on a unix socket; a stale socket file is replaced,\n"
 		"one that somebody listens on is not",
 		parse_socket_path },
+	{ "socket-group", "GROUP",
+		"let this group (a name or a number) connect to the socket of\n"
+		"--socket-path, whatever the umask",
+		parse_socket_group },
 	{ "fd", "N",
 		"serve an open socket: a connected one until it closes,\n"
 		"or a listening one",
@@ -526,6 +550,7 @@ static void make_getopt_options(struct option options[static OPTION_COUNT + 1])
 static struct options default_options(void)
 {
 	struct options options = {
+		.socket_group = ENDPOINT_ANY_GROUP,
 		.fd = -1,
 		.log_level = LOG_INFO,
 		.bridge = { .outputs = 1, .width = 1280, .height = 800 },
@@ -648,6 +673,12 @@ static int check_together(const struct options *options, int argc, char **argv, 
 	if (options->socket_path && options->fd >= 0) {
 		snprintf(error, OPTIONS_ERROR_SIZE,
 			"--socket-path and --fd contradict each other: give one of them");
+		return -EINVAL;
+	}
+	if (options->socket_group != ENDPOINT_ANY_GROUP && options->fd >= 0) {
+		snprintf(error, OPTIONS_ERROR_SIZE,
+			"--socket-group has no use with --fd, whose socket has its file already: leave "
+			"it out, and let who makes the file give it to the group");
 		return -EINVAL;
 	}
 	if (options->socket_path && options->control_path &&

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/log.h"
 #include "daemon/bridge.h"
@@ -24,6 +25,7 @@ enum options_action {
 struct options {
 	enum options_action action;
 	const char *socket_path; // NULL: not given
+	gid_t socket_group; // ENDPOINT_ANY_GROUP: not given
 	int fd; // -1: not given
 	bool once;
 	const char *control_path; // NULL: no control socket
@@ -37,9 +39,9 @@ struct options {
 #define OPTIONS_NAME_MAX   64 // characters of --name: it stands in every log line
 
 /*
- * Reads the command line. Returns 0; or -EINVAL (a mistake) or -ENOTSUP (this build or host cannot
- * do it), and error says what was wrong, where, and what to do. With --print-capabilities nothing
- * else is looked at.
+ * Reads the command line; a group's name is looked up. Returns 0; or -EINVAL (a mistake) or
+ * -ENOTSUP (this build or host cannot do it), and error says what was wrong, where, and what to do.
+ * With --print-capabilities nothing else is looked at.
  */
 int options_parse(
 	struct options *options, int argc, char **argv, char error[static OPTIONS_ERROR_SIZE]);

@@ -18,7 +18,8 @@
 
 /*
  * The modes that the socket files may have at most. Who reaches the vhost-user socket is a VM; the
- * umask decides whether the group may. Who reaches the control socket sees the guest's screen.
+ * umask or --socket-group decides whether a group may. Who reaches the control socket sees the
+ * guest's screen, so a VMM's group has no business there.
  */
 #define SOCKET_MODE_MASK  0660
 #define CONTROL_MODE_MASK 0600
@@ -68,6 +69,12 @@ static int take_passed_socket(const struct options *options, int *fd)
 			options->socket_path ? "--socket-path" : "--fd");
 		return -EINVAL;
 	}
+	if (options->socket_group != ENDPOINT_ANY_GROUP) {
+		log_error(
+			"systemd passed a socket, and --socket-group has no use with its file: leave it "
+			"out, and put SocketGroup= into the socket unit");
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -89,7 +96,8 @@ static int open_endpoint(struct setup *setup)
 		return endpoint_adopt(&setup->endpoint, options->fd, what);
 	}
 	if (options->socket_path) {
-		return endpoint_listen(&setup->endpoint, options->socket_path, SOCKET_MODE_MASK);
+		return endpoint_listen(&setup->endpoint, options->socket_path, SOCKET_MODE_MASK,
+			options->socket_group);
 	}
 	log_error("no socket to serve: give --socket-path=PATH or --fd=N ('virtio-gpud --help')");
 	return -EINVAL;
@@ -151,7 +159,8 @@ static int open_control(struct setup *setup)
 	if (!path) {
 		return 0;
 	}
-	result = endpoint_listen(&setup->control_endpoint, path, CONTROL_MODE_MASK);
+	result = endpoint_listen(
+		&setup->control_endpoint, path, CONTROL_MODE_MASK, ENDPOINT_ANY_GROUP);
 	if (result < 0) {
 		return result;
 	}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How the daemon gets its sockets, who may use them, and how it ends."""
 
+import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -17,6 +19,9 @@ from daemonlib import LIMIT, wait_for
 
 # vhost-user: request, flags (version 1), size.
 GET_FEATURES = struct.pack("=III", 1, 1, 0)
+
+# prctl(2), capabilities(7).
+PR_CAPBSET_DROP, CAP_CHOWN = 24, 0
 
 # Runs the daemon with LISTEN_PID set to its own process, as systemd does.
 EXEC_WITH_PID = "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); " \
@@ -142,6 +147,79 @@ class SocketPath(daemonlib.DaemonTest):
         for _ in range(10):
             self.connect(limit=1)
         self.assertTrue(ask_features(first))
+
+
+class SocketGroup(daemonlib.DaemonTest):
+    """--socket-group. Only root can give a file to any group, and be another user."""
+
+    GROUP, OTHER_GROUP, USER = 61234, 61235, 61236
+
+    @staticmethod
+    def give_up_chown():
+        """For root's child: chown(2) then takes it for any user, who gives files to own groups only."""
+        if ctypes.CDLL(None, use_errno=True).prctl(PR_CAPBSET_DROP, CAP_CHOWN) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
+
+    def group_of(self, path):
+        status = os.stat(path)
+        return status.st_gid, oct(stat.S_IMODE(status.st_mode))
+
+    def need_root(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can be another user")
+        os.chmod(self.folder, 0o755)
+
+    def connect_as(self, *groups, path=None):
+        """errno of a connect() by a user of these groups; 0 when it is let in."""
+        code = (f"import os, socket; os.setgroups({list(groups[1:])}); os.setgid({groups[0]}); "
+                f"os.setuid({self.USER}); s = socket.socket(socket.AF_UNIX); "
+                f"print(s.connect_ex({path or self.socket_path!r}))")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                              timeout=LIMIT, check=True)
+        return int(done.stdout)
+
+    def test_own_group_whatever_the_umask(self):
+        for mask in (0o000, 0o022, 0o077):
+            with self.subTest(mask=oct(mask)):
+                daemon = self.start_listening(f"--socket-group={os.getegid()}", umask=mask)
+                self.assertEqual(self.group_of(self.socket_path), (os.getegid(), "0o660"))
+                daemon.stop()
+
+    def test_group_is_let_in_and_others_are_not(self):
+        self.need_root()
+        self.start_listening(f"--socket-group={self.GROUP}", umask=0o022)
+        self.assertEqual(self.group_of(self.socket_path), (self.GROUP, "0o660"))
+        self.assertEqual(self.connect_as(self.OTHER_GROUP), errno.EACCES)
+        self.assertEqual(self.connect_as(self.GROUP), 0)
+        self.assertEqual(self.connect_as(self.OTHER_GROUP, self.GROUP), 0)
+
+    def test_control_socket_is_not_the_groups(self):
+        self.need_root()
+        self.start_listening(f"--socket-group={self.GROUP}", f"--control={self.control_path}",
+                             umask=0)
+        wait_for("the control socket", lambda: daemonlib.is_listening(self.control_path))
+        self.assertEqual(self.group_of(self.control_path), (os.getegid(), "0o600"))
+        self.assertEqual(self.connect_as(self.GROUP, path=self.control_path), errno.EACCES)
+
+    def test_member_gives_it_and_nobody_else(self):
+        self.need_root()
+        arguments = [f"--socket-path={self.socket_path}", f"--socket-group={self.GROUP}"]
+        self.assert_refused(arguments, self.socket_path, f"group {self.GROUP}", "as a member",
+                            status=1, extra_groups=[], preexec_fn=self.give_up_chown)
+        self.assertFalse(Path(self.socket_path).exists())
+        self.start(*arguments, extra_groups=[self.GROUP], preexec_fn=self.give_up_chown)
+        self.assertEqual(self.group_of(self.socket_path), (self.GROUP, "0o660"))
+
+    def test_unknown_group(self):
+        self.assert_refused([f"--socket-path={self.socket_path}", "--socket-group=no-such-group"],
+                            "--socket-group=no-such-group", "no such group")
+        self.assertFalse(Path(self.socket_path).exists())
+
+    def test_passed_socket_is_refused(self):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            self.assert_refused([f"--fd={theirs.fileno()}", "--socket-group=0"],
+                                "--socket-group has no use with --fd", pass_fds=[theirs.fileno()])
 
 
 class Fd(daemonlib.DaemonTest):
@@ -288,6 +366,11 @@ class Systemd(daemonlib.DaemonTest):
             self.listener(), f"--socket-path={self.folder}/other", ready=None)
         self.assertEqual(process.wait(LIMIT), 1)
         self.assertIn("systemd passed a socket and --socket-path is given too", log.read_text())
+
+    def test_group_is_the_socket_units(self):
+        process, log = self.start_activated(self.listener(), "--socket-group=0", ready=None)
+        self.assertEqual(process.wait(LIMIT), 1)
+        self.assertIn("SocketGroup=", log.read_text())
 
     def check_notification(self, address):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "daemon/endpoint.h"
 #include "daemon/options.h"
 
 #define ARGUMENT_MAX 8
@@ -62,6 +64,7 @@ static void defaults_are_those_of_the_help(void **state)
 	assert_int_equal(options->action, OPTIONS_SERVE);
 	assert_null(options->socket_path);
 	assert_int_equal(options->fd, -1);
+	assert_true(options->socket_group == ENDPOINT_ANY_GROUP);
 	assert_false(options->once);
 	assert_null(options->control_path);
 	assert_null(options->name);
@@ -194,6 +197,43 @@ static void unknown_words_are_named(void **state)
 	assert_refused(&parsed, -EINVAL, "--socket-path", "needs a value", NULL);
 }
 
+static void groups_have_names_and_numbers(void **state)
+{
+	struct group *first = getgrent();
+	char *word;
+	struct parsed parsed;
+
+	(void)state;
+	parsed = parse("--socket-group=4294967294", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(parsed.options.socket_group == 4294967294u);
+	parsed = parse("--socket-group=0", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(parsed.options.socket_group == 0);
+	assert_non_null(first);
+	assert_true(asprintf(&word, "--socket-group=%s", first->gr_name) > 0);
+	endgrent();
+	parsed = parse(word, NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(
+		parsed.options.socket_group == getgrnam(word + strlen("--socket-group="))->gr_gid);
+	free(word);
+}
+
+static void unknown_groups_are_named(void **state)
+{
+	/* The last number is no group: chown(2) takes it for "as it is". */
+	const char *const words[] = { "--socket-group=no-such-group",
+		"--socket-group=", "--socket-group=-1", "--socket-group=4294967295" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		struct parsed parsed = parse("--socket-path=/a", words[i], NULL);
+
+		assert_refused(&parsed, -EINVAL, words[i], "no such group", "getent group", NULL);
+	}
+}
+
 static void contradictions_are_refused(void **state)
 {
 	struct parsed parsed;
@@ -203,6 +243,8 @@ static void contradictions_are_refused(void **state)
 	assert_refused(&parsed, -EINVAL, "--socket-path and --fd", NULL);
 	parsed = parse("--socket-path=/a", "--control=/a", NULL);
 	assert_refused(&parsed, -EINVAL, "--socket-path and --control", NULL);
+	parsed = parse("--socket-group=0", "--fd=3", NULL);
+	assert_refused(&parsed, -EINVAL, "--socket-group", "--fd", "leave it out", NULL);
 	parsed = parse("--fd=3", "--fd=4", NULL);
 	assert_refused(&parsed, -EINVAL, "--fd", "given twice", NULL);
 }
@@ -374,6 +416,8 @@ int main(void)
 		cmocka_unit_test(wrong_displays_are_explained),
 		cmocka_unit_test(wrong_values_are_explained),
 		cmocka_unit_test(unknown_words_are_named),
+		cmocka_unit_test(groups_have_names_and_numbers),
+		cmocka_unit_test(unknown_groups_are_named),
 		cmocka_unit_test(contradictions_are_refused),
 		cmocka_unit_test(impossible_features_are_refused_with_a_reason),
 		cmocka_unit_test(gpus_are_named),

@@ -208,6 +208,11 @@ class TapResult(unittest.TestResult):
         super().addError(test, error)
         self.complain(test, error)
 
+    def addSubTest(self, test, subtest, error):
+        super().addSubTest(test, subtest, error)
+        if error:  # the test itself is not told of, then
+            self.complain(subtest, error)
+
 
 def main():
     """Run the tests of the calling file, or those named on its command line, as TAP."""

@@ -57,8 +57,8 @@ static VkDeviceQueueCreateInfo *find_family(struct semaphores_queues *queues, ui
 	return info;
 }
 
-bool semaphores_plan_queues(const struct gpu *gpu, const VkDeviceCreateInfo *info,
-	struct semaphores_queues *queues)
+bool semaphores_plan_queues(
+	const struct gpu *gpu, const VkDeviceCreateInfo *info, struct semaphores_queues *queues)
 {
 	VkDeviceQueueCreateInfo *place;
 
@@ -121,14 +121,15 @@ static VKAPI_ATTR void VKAPI_CALL get_families2(
 /* Only binary ones: a sync file has no value. */
 static bool is_timeline(const VkPhysicalDeviceExternalSemaphoreInfo *info)
 {
-	const VkSemaphoreTypeCreateInfo *type =
-		chain_find(info, VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO);
+	const VkSemaphoreTypeCreateInfo *type = chain_find(
+		info, VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO);
 
 	return type && type->semaphoreType != VK_SEMAPHORE_TYPE_BINARY;
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_semaphore_properties(VkPhysicalDevice handle,
-	const VkPhysicalDeviceExternalSemaphoreInfo *info, VkExternalSemaphoreProperties *properties)
+	const VkPhysicalDeviceExternalSemaphoreInfo *info,
+	VkExternalSemaphoreProperties *properties)
 {
 	struct gpu *gpu = gpu_of(handle);
 
@@ -190,7 +191,8 @@ struct command_list semaphores_gpu_commands(void)
 		COMMAND("GetPhysicalDeviceQueueFamilyProperties2", get_families2),
 		COMMAND("GetPhysicalDeviceQueueFamilyProperties2KHR", get_families2),
 		COMMAND("GetPhysicalDeviceExternalSemaphoreProperties", get_semaphore_properties),
-		COMMAND("GetPhysicalDeviceExternalSemaphorePropertiesKHR", get_semaphore_properties),
+		COMMAND("GetPhysicalDeviceExternalSemaphorePropertiesKHR",
+			get_semaphore_properties),
 	};
 
 	return (struct command_list){ commands, sizeof(commands) / sizeof(commands[0]) };

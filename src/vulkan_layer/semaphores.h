@@ -27,8 +27,8 @@ struct semaphores_queues {
 };
 
 /* The application's and one more of gpu->signal_family. Returns false when there is no memory. */
-bool semaphores_plan_queues(const struct gpu *gpu, const VkDeviceCreateInfo *info,
-	struct semaphores_queues *queues);
+bool semaphores_plan_queues(
+	const struct gpu *gpu, const VkDeviceCreateInfo *info, struct semaphores_queues *queues);
 void semaphores_drop_queues(struct semaphores_queues *queues);
 
 struct command_list semaphores_gpu_commands(void);

@@ -283,13 +283,15 @@ static void check_pixel(uint32_t frame, double x, double y, struct color expecte
 
 static void check_tiles(uint32_t frame)
 {
+	const double side = SIDE;
+
 	for (int i = 0; i < TILES; i++) {
 		int column = i % SIDE, row = i / SIDE;
 		struct color color = { { (uint8_t)(column * 34), (uint8_t)(row * 34),
 			shade_of(frame), 255 } };
 
-		check_pixel(frame, (column + 0.5) / SIDE / 2, (row + 0.5) / SIDE, color, 0);
-		check_pixel(frame, (column + 0.0) / SIDE / 2, (row + 0.0) / SIDE, ground, 0);
+		check_pixel(frame, (column + 0.5) / side / 2, (row + 0.5) / side, color, 0);
+		check_pixel(frame, column / side / 2, row / side, ground, 0);
 	}
 }
 

@@ -156,7 +156,9 @@ static double time_of_one(struct worker *worker, const struct vulkan_job *job)
 
 static uint32_t limit_scale(double scale)
 {
-	return scale < 1 ? 1 : scale > SCALE_MAX ? SCALE_MAX : (uint32_t)scale;
+	const double most = SCALE_MAX;
+
+	return scale < 1 ? 1 : scale > most ? SCALE_MAX : (uint32_t)scale;
 }
 
 /* Doubles until it takes a good part of the time that is asked for, and goes on by proportion from there. */

@@ -40,6 +40,8 @@ enum {
 	STRIDE = WIDTH * 4 + 32, // bytes
 	ANSWER_MS = 30000, // of a process that the daemon ends after 10 s, on a busy machine
 	MANY = 300, // blobs
+	FILLS_A_SOCKET =
+		1000, // messages to a process that does not read: of a socket's usual size, 278 fit
 };
 
 #define WINDOW_SIZE (UINT64_C(4) << 30)
@@ -485,6 +487,22 @@ static void a_process_that_hangs_is_ended(void **state)
 	assert_int_equal(fence(test, CONTEXT, 0), OK);
 }
 
+/* Whoever frees its resources tells it, and would wait for ever once its socket is full. */
+static void a_process_that_hangs_does_not_keep_its_resources(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+	for (uint32_t i = 0; i < FILLS_A_SOCKET; i++) {
+		assert_int_equal(create_memory(test, OTHER, BLOB + i, page), OK);
+	}
+	assert_int_equal(kill(last_process(test), SIGSTOP), 0);
+	for (uint32_t i = 0; i < FILLS_A_SOCKET; i++) {
+		assert_int_equal(fe_gpu_unref(test->gpu, BLOB + i), OK);
+	}
+	assert_int_equal(fence(test, CONTEXT, 0), OK);
+}
+
 static void a_destroyed_context_ends_its_fences(void **state)
 {
 	struct test *test = *state;
@@ -606,6 +624,7 @@ int main(void)
 		TEST(a_fence_of_no_queue_ends),
 		TEST(a_killed_process_costs_its_context),
 		TEST(a_process_that_hangs_is_ended),
+		TEST(a_process_that_hangs_does_not_keep_its_resources),
 		TEST(a_destroyed_context_ends_its_fences),
 		TEST(a_killed_server_is_replaced_for_the_next_vm),
 		TEST(a_reset_leaves_nothing_behind),

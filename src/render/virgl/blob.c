@@ -222,7 +222,7 @@ static int blob_destroy(struct render_resource *base, uint64_t token)
 	struct virgl_blob *blob = to_blob(base);
 
 	virgl_resource_detach_backing(base, token);
-	virgl_library_of(&blob->base)->resource_unref(blob->base.id);
+	virgl_resource_unref(&blob->base);
 	free(blob);
 	return 0;
 }

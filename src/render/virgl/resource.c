@@ -16,6 +16,22 @@ uint32_t virgl_resource_id(struct render_resource *resource)
 	return container_of(resource, struct virgl_resource, base)->id;
 }
 
+/*
+ * The library tells the process of each context that has it, and would wait without a limit for one that reads
+ * nothing. So each is told before, and guarded.
+ */
+void virgl_resource_unref(struct virgl_resource *resource)
+{
+	list_for_each(link, &resource->device->contexts) {
+		struct virgl_context *context = container_of(link, struct virgl_context, link);
+
+		if (virgl_context_is_venus(context)) {
+			virgl_context_detach(&context->base, &resource->base);
+		}
+	}
+	virgl_library_of(resource)->resource_unref(resource->id);
+}
+
 int virgl_resource_attach_backing(
 	struct render_resource *base, const struct memory_span *spans, size_t count, uint64_t token)
 {

@@ -320,7 +320,7 @@ static int texture_destroy(struct render_resource *base, uint64_t token)
 	}
 	virgl_resource_detach_backing(base, token);
 	leave_contexts(library_of(texture), &texture->info);
-	library_of(texture)->resource_unref(texture->info.id);
+	virgl_resource_unref(&texture->base);
 	free(texture);
 	return 0;
 }

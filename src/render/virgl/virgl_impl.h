@@ -97,6 +97,8 @@ struct virgl_resource {
 /* resource.c */
 struct virgl_library *virgl_library_of(const struct virgl_resource *resource);
 uint32_t virgl_resource_id(struct render_resource *resource);
+void virgl_resource_unref(
+	struct virgl_resource *resource); // the library's part; backing goes before
 int virgl_resource_attach_backing(struct render_resource *base, const struct memory_span *spans,
 	size_t count, uint64_t token);
 int virgl_resource_detach_backing(struct render_resource *base, uint64_t token);

@@ -42,6 +42,7 @@ enum {
 	MANY = 300, // blobs
 	FILLS_A_SOCKET =
 		1000, // messages to a process that does not read: of a socket's usual size, 278 fit
+	WATCH_US = 500000, // between the daemon's looks at contexts
 };
 
 #define WINDOW_SIZE (UINT64_C(4) << 30)
@@ -503,6 +504,41 @@ static void a_process_that_hangs_does_not_keep_its_resources(void **state)
 	assert_int_equal(fence(test, CONTEXT, 0), OK);
 }
 
+/*
+ * The daemon looks for contexts that make no progress, and meets a fence that has just ended: it waited for
+ * another process meanwhile, and in the loop's turn its timer comes before the context's descriptor.
+ */
+static void a_slow_fence_is_no_death(void **state)
+{
+	struct test *test = *state;
+	const struct virtio_gpu_resource_create_blob blob = {
+		.hdr = { .type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, .ctx_id = CONTEXT },
+		.resource_id = BLOB,
+		.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
+		.blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE,
+		.size = page,
+	};
+	pid_t busy = last_process(test);
+	pid_t slow;
+
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+	slow = last_process(test);
+	assert_int_equal(kill(slow, SIGSTOP), 0);
+	submit_fence(test, OTHER, 0);
+	usleep(WATCH_US * 3 / 2); // it has looked once
+	assert_int_equal(kill(busy, SIGSTOP), 0);
+	assert_true(fe_gpu_submit(test->gpu, WIRE_CONTROL_QUEUE, &blob, sizeof(blob),
+			    sizeof(struct virtio_gpu_ctrl_hdr)) >= 0);
+	fe_gpu_flush(test->gpu, WIRE_CONTROL_QUEUE);
+	usleep(WATCH_US / 4);
+	assert_int_equal(kill(slow, SIGCONT), 0);
+	usleep(WATCH_US);
+	assert_int_equal(kill(busy, SIGCONT), 0);
+	assert_int_equal(next_answer(test), OK);
+	assert_int_equal(next_answer(test), OK);
+	assert_int_equal(fence(test, OTHER, 0), OK);
+}
+
 static void a_destroyed_context_ends_its_fences(void **state)
 {
 	struct test *test = *state;
@@ -625,6 +661,7 @@ int main(void)
 		TEST(a_killed_process_costs_its_context),
 		TEST(a_process_that_hangs_is_ended),
 		TEST(a_process_that_hangs_does_not_keep_its_resources),
+		TEST(a_slow_fence_is_no_death),
 		TEST(a_destroyed_context_ends_its_fences),
 		TEST(a_killed_server_is_replaced_for_the_next_vm),
 		TEST(a_reset_leaves_nothing_behind),

@@ -18,10 +18,10 @@
  * is asked of it goes there by a socket of the library's. Such a process can die, by a driver's fault or its
  * guest's: then its context is lost, what waited for it ends with -EIO, and the others go on.
  *
- * The library tells of a context's ended fences by a descriptor of the context. It tells nothing when the
- * process died; but a context that is asked often and makes no progress is looked at for that (virglrenderer,
- * proxy_context.c). So it is asked that often when its process ended, as a pidfd tells; and, as the system may
- * not tell which process is whose, from time to time where fences stay.
+ * The library tells of a context's ended fences by a descriptor of the context, and nothing when the process
+ * died: a pidfd tells that. Where the system does not tell which process is whose, contexts whose fences stay are
+ * looked at from time to time: the library looks at one that is asked often and makes no progress
+ * (virglrenderer, proxy_context.c), and ends all its fences when its process is gone.
  */
 
 /* Between looks at contexts whose fences make no progress. */
@@ -45,11 +45,11 @@ bool virgl_context_is_venus(const struct virgl_context *context)
 	return context->capset == VIRGL_CAPSET_VENUS;
 }
 
-/* The context's process is gone. */
 void virgl_context_lose(struct virgl_context *context)
 {
 	if (!context->lost) {
 		context->lost = true;
+		virgl_ring_fences_drop(context);
 		log_warn(
 			"context %u: its render process is gone, by a fault of the GPU's driver or "
 			"of what the guest did; the guest's program loses its Vulkan device",
@@ -65,14 +65,24 @@ static void handle_ring_fences(void *data, int events)
 	library_of(context->device)->context_poll(context->id);
 }
 
-/* Asks as often as it takes for the library to see whether the process is still there. */
+/*
+ * Asks as often as it takes for the library to see whether the process is still there. A fence that ends may also
+ * have just been reached; but a process that is gone takes no new one either. (Nobody waits for that: no token is 0.)
+ */
 static void question(struct virgl_context *context)
 {
-	context->questioned = true;
-	for (int i = 0; i < QUESTIONS && !list_is_empty(&context->fences); i++) {
-		library_of(context->device)->context_poll(context->id);
+	struct virgl_library *library = library_of(context->device);
+	const struct list *last = context->device->ended.prev;
+	uint64_t first = virgl_ring_fences_first(context);
+
+	for (int i = 0; i < QUESTIONS && virgl_ring_fences_first(context) == first; i++) {
+		library->context_poll(context->id);
 	}
-	context->questioned = false;
+	if (virgl_ring_fences_first(context) != first &&
+		library->context_create_fence(context->id, 0, 0, 0)) {
+		virgl_fences_fail_after(context->device, last);
+		virgl_context_lose(context);
+	}
 }
 
 void virgl_contexts_watch(struct virgl_device *device)
@@ -83,6 +93,9 @@ void virgl_contexts_watch(struct virgl_device *device)
 		struct virgl_context *context = container_of(link, struct virgl_context, link);
 		uint64_t first = virgl_ring_fences_first(context);
 
+		if (context->death) {
+			continue; // it tells
+		}
 		if (first && first == context->first_seen) {
 			question(context);
 		}
@@ -94,10 +107,12 @@ void virgl_contexts_watch(struct virgl_device *device)
 	}
 }
 
-void virgl_contexts_expect(struct virgl_device *device)
+void virgl_context_expect(struct virgl_context *context)
 {
-	if (!loop_timer_is_running(device->virgl->watch)) {
-		loop_timer_start(device->virgl->watch, WATCH_MS);
+	struct loop_timer *watch = context->device->virgl->watch;
+
+	if (!context->death && !loop_timer_is_running(watch)) {
+		loop_timer_start(watch, WATCH_MS);
 	}
 }
 
@@ -109,7 +124,6 @@ static void handle_death(void *data, int events)
 	loop_remove_fd(context->death);
 	context->death = NULL;
 	virgl_context_lose(context);
-	question(context);
 }
 
 /* Which process is its? The one that was not there before. */

@@ -229,7 +229,7 @@ int virgl_ring_fence_create(struct render_context *base, uint32_t ring, uint64_t
 		return -EIO;
 	}
 	stay_awake(virgl, &context->fences, true);
-	virgl_contexts_expect(context->device);
+	virgl_context_expect(context);
 	return RENDER_PENDING;
 }
 
@@ -237,14 +237,11 @@ void virgl_ring_fence_retire(struct virgl_context *context, uint64_t token)
 {
 	struct virgl *virgl = context->device->virgl;
 
-	if (context->questioned) {
-		virgl_context_lose(context);
-	}
 	list_for_each(link, &context->fences) {
 		struct virgl_fence *fence = container_of(link, struct virgl_fence, link);
 
 		if (fence->token == token) {
-			end_fence(context->device, fence, context->lost ? -EIO : 0);
+			end_fence(context->device, fence, 0);
 			break;
 		}
 	}
@@ -265,6 +262,13 @@ void virgl_ring_fences_drop(struct virgl_context *context)
 
 	while ((fence = first_of(&context->fences))) {
 		end_fence(context->device, fence, context->lost ? -EIO : 0);
+	}
+}
+
+void virgl_fences_fail_after(struct virgl_device *device, const struct list *last)
+{
+	for (struct list *link = last->next; link != &device->ended; link = link->next) {
+		container_of(link, struct virgl_fence, link)->result = -EIO;
 	}
 }
 

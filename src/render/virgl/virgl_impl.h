@@ -80,7 +80,6 @@ struct virgl_context {
 	int process; // a pidfd; -1: not known
 	struct loop_fd *death; // of the process
 	uint64_t first_seen; // the first of fences when the watch looked last
-	bool questioned; // by the watch: what ends now, ends because the process is gone
 };
 
 struct virgl_context *virgl_context_of(struct render_context *context);
@@ -134,16 +133,18 @@ void virgl_context_detach(struct render_context *context, struct render_resource
 int virgl_context_submit(struct render_context *context, void *commands, size_t size);
 void virgl_context_begin_call(const struct virgl_context *context);
 void virgl_context_end_call(struct virgl_context *context);
-void virgl_context_lose(struct virgl_context *context);
-/* Looks for contexts whose process died while fences of theirs are pending; now, and when any are made. */
+void virgl_context_lose(struct virgl_context *context); // its process is gone: its fences end, too
+/* Looks for contexts whose process died unseen while fences of theirs are pending; now, and after one was made. */
 void virgl_contexts_watch(struct virgl_device *device);
-void virgl_contexts_expect(struct virgl_device *device);
+void virgl_context_expect(struct virgl_context *context);
 
 /* fence.c */
 int virgl_fence_create(struct renderer *renderer, uint64_t token);
 void virgl_fences_retire(struct virgl_device *device, uint32_t number); // up to it
 void virgl_fences_tell(struct virgl_device *device);
 void virgl_fences_drop(struct virgl_device *device);
+/* Those on device->ended behind `last` ended by their process' death. */
+void virgl_fences_fail_after(struct virgl_device *device, const struct list *last);
 /* Those of a context's rings. */
 int virgl_ring_fence_create(struct render_context *context, uint32_t ring, uint64_t token);
 void virgl_ring_fence_retire(struct virgl_context *context, uint64_t token);

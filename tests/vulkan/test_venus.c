@@ -62,6 +62,7 @@ static const struct fe_gpu_options gpu_options = {
 
 static char control_path[64];
 static char picture_path[64];
+static FILE *said; // by the daemon; NULL: it goes to our own stderr
 
 static int setup_with(void **state, const struct fe_gpu_options *options, const char *more)
 {
@@ -102,10 +103,28 @@ static int setup_listing(void **state)
 	return setup_with(state, &options, "");
 }
 
+static int setup_with_log(void **state)
+{
+	int kept = dup(STDERR_FILENO);
+	int error;
+
+	said = tmpfile();
+	assert_non_null(said);
+	assert_true(dup2(fileno(said), STDERR_FILENO) >= 0);
+	error = setup(state);
+	assert_true(dup2(kept, STDERR_FILENO) >= 0);
+	close(kept);
+	return error;
+}
+
 static int teardown(void **state)
 {
 	struct test *test = *state;
 
+	if (said) {
+		fclose(said);
+		said = NULL;
+	}
 	daemon_assert_alive(&test->daemon);
 	daemon_stop(&test->daemon);
 	unlink(picture_path);
@@ -450,6 +469,32 @@ static void a_fence_of_no_queue_ends(void **state)
 	assert_int_equal(fence(test, CONTEXT, 0), ERR_UNSPEC);
 }
 
+/* Lines of what the daemon and its children said since setup_with_log. */
+static uint32_t count_lines(const char *text)
+{
+	char line[1024];
+	uint32_t count = 0;
+
+	rewind(said);
+	while (fgets(line, sizeof(line), said)) {
+		count += strstr(line, text) != NULL;
+	}
+	return count;
+}
+
+/* A guest can have that as often as it likes. */
+static void lost_contexts_do_not_fill_the_log(void **state)
+{
+	struct test *test = *state;
+
+	for (int i = 0; i < 30; i++) {
+		assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), OK);
+		assert_int_equal(fence(test, OTHER, 5), ERR_UNSPEC);
+		assert_int_equal(fe_gpu_ctx_destroy(test->gpu, OTHER), OK);
+	}
+	assert_in_range(count_lines("its render process is gone"), 1, 15);
+}
+
 static void a_killed_process_costs_its_context(void **state)
 {
 	struct test *test = *state;
@@ -658,6 +703,8 @@ int main(void)
 		TEST(an_unknown_number_costs_at_most_its_context),
 		TEST(rings_of_a_context_have_fences),
 		TEST(a_fence_of_no_queue_ends),
+		cmocka_unit_test_setup_teardown(
+			lost_contexts_do_not_fill_the_log, setup_with_log, teardown),
 		TEST(a_killed_process_costs_its_context),
 		TEST(a_process_that_hangs_is_ended),
 		TEST(a_process_that_hangs_does_not_keep_its_resources),

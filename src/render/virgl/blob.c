@@ -64,12 +64,13 @@ static int kind_of_file(int fd)
 
 static int check_file(const struct virgl_blob *blob, struct render_export *export)
 {
+	static struct log_limit limit = LOG_LIMIT_INIT;
 	int kind = kind_of_file(export->fd);
 	off_t size = lseek(export->fd, 0, SEEK_END);
 
 	if (kind < 0 || size < 0 || (uint64_t)size < blob->info.size) {
-		log_error("resource %u: the render server's file for it %s", blob->base.id,
-			kind < 0 ? "could be cut off" : "is too short");
+		log_limited(&limit, LOG_ERROR, "resource %u: the render server's file for it %s",
+			blob->base.id, kind < 0 ? "could be cut off" : "is too short");
 		return -EIO;
 	}
 	export->is_dmabuf = kind == 1;

@@ -47,10 +47,12 @@ bool virgl_context_is_venus(const struct virgl_context *context)
 
 void virgl_context_lose(struct virgl_context *context)
 {
+	static struct log_limit limit = LOG_LIMIT_INIT;
+
 	if (!context->lost) {
 		context->lost = true;
 		virgl_ring_fences_drop(context);
-		log_warn(
+		log_limited(&limit, LOG_WARN,
 			"context %u: its render process is gone, by a fault of the GPU's driver or "
 			"of what the guest did; the guest's program loses its Vulkan device",
 			context->id);

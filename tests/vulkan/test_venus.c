@@ -22,7 +22,8 @@
  * driver: blobs, the window, fences of rings, and render processes that die, hang, or are asked for nonsense.
  * The Vulkan driver itself is used by other tests (test_programs.py, tests/vm/test_vulkan.py).
  *
- * VIRTIO_GPUD names a script that starts the daemon with Venus, VIRTIO_GPU_CTL the program.
+ * VIRTIO_GPUD names a script that starts the daemon with Venus, VIRTIO_GPU_CTL the program, RENDER_SERVER the
+ * file by which it starts the render server.
  */
 
 enum {
@@ -607,6 +608,13 @@ static void a_destroyed_context_ends_its_fences(void **state)
 	assert_int_equal(fence(test, CONTEXT, 0), OK);
 }
 
+static void next_vm(struct test *test)
+{
+	daemon_reconnect(&test->daemon, &gpu_options);
+	assert_int_equal(fe_gpu_start(test->gpu, daemon_take_socket(&test->daemon)), 0);
+	test->gpu->timeout_ms = ANSWER_MS;
+}
+
 /* New contexts are refused; what there is goes on; the next VM has a new one. */
 static void a_killed_server_is_replaced_for_the_next_vm(void **state)
 {
@@ -616,12 +624,32 @@ static void a_killed_server_is_replaced_for_the_next_vm(void **state)
 	assert_int_equal(kill(render_server(test), SIGKILL), 0);
 	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), ERR_UNSPEC);
 	map(test, BLOB, 0, page);
-	daemon_reconnect(&test->daemon, &gpu_options);
-	assert_int_equal(fe_gpu_start(test->gpu, daemon_take_socket(&test->daemon)), 0);
-	test->gpu->timeout_ms = ANSWER_MS;
+	next_vm(test);
 	assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
 	assert_int_equal(create_memory(test, CONTEXT, BLOB, page), OK);
 	assert_int_equal(fence(test, CONTEXT, 0), OK);
+}
+
+/* The library would fill its capset with zeros. */
+static void a_server_that_cannot_be_replaced_is_not_offered(void **state)
+{
+	struct test *test = *state;
+	const char *path = getenv("RENDER_SERVER");
+	char away[512];
+
+	assert_non_null(path);
+	snprintf(away, sizeof(away), "%s.away", path);
+	assert_int_equal(kill(render_server(test), SIGKILL), 0);
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, OTHER, WIRE_CAPSET_VENUS, "two"), ERR_UNSPEC);
+	assert_int_equal(rename(path, away), 0);
+	next_vm(test);
+	assert_int_equal(rename(away, path), 0);
+	assert_int_equal(test->gpu->config.num_capsets, 0);
+	assert_int_equal(
+		fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), ERR_PARAMETER);
+	next_vm(test);
+	assert_int_equal(test->gpu->config.num_capsets, 1);
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
 }
 
 static void a_reset_leaves_nothing_behind(void **state)
@@ -711,6 +739,7 @@ int main(void)
 		TEST(a_slow_fence_is_no_death),
 		TEST(a_destroyed_context_ends_its_fences),
 		TEST(a_killed_server_is_replaced_for_the_next_vm),
+		TEST(a_server_that_cannot_be_replaced_is_not_offered),
 		TEST(a_reset_leaves_nothing_behind),
 		LISTING(a_reset_leaves_nothing_behind),
 		LISTING(mappings_are_bounded),

@@ -22,7 +22,8 @@ static int get_capset(struct renderer *renderer, uint32_t index, struct render_c
 {
 	const struct virgl *virgl = virgl_device_of(renderer)->virgl;
 
-	if (index >= virgl->capset_count) {
+	/* What could not be started anew has nothing to fill them with. */
+	if (!virgl->started || index >= virgl->capset_count) {
 		return -ENOENT;
 	}
 	*capset = virgl->capsets[index];

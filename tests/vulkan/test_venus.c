@@ -630,6 +630,24 @@ static void a_killed_server_is_replaced_for_the_next_vm(void **state)
 	assert_int_equal(fence(test, CONTEXT, 0), OK);
 }
 
+/* The daemon hears of the next VM before it hears of the server's end. */
+static void a_server_that_has_just_died_is_replaced(void **state)
+{
+	struct test *test = *state;
+	pid_t server = render_server(test);
+	pid_t daemon = test->daemon.backend.pid;
+
+	assert_int_equal(kill(daemon, SIGSTOP), 0);
+	daemon_reconnect(&test->daemon, &gpu_options);
+	assert_int_equal(kill(server, SIGKILL), 0);
+	usleep(WATCH_US / 10);
+	assert_int_equal(kill(daemon, SIGCONT), 0);
+	assert_int_equal(fe_gpu_start(test->gpu, daemon_take_socket(&test->daemon)), 0);
+	test->gpu->timeout_ms = ANSWER_MS;
+	assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
+	assert_int_equal(fence(test, CONTEXT, 0), OK);
+}
+
 /* The library would fill its capset with zeros. */
 static void a_server_that_cannot_be_replaced_is_not_offered(void **state)
 {
@@ -739,6 +757,7 @@ int main(void)
 		TEST(a_slow_fence_is_no_death),
 		TEST(a_destroyed_context_ends_its_fences),
 		TEST(a_killed_server_is_replaced_for_the_next_vm),
+		TEST(a_server_that_has_just_died_is_replaced),
 		TEST(a_server_that_cannot_be_replaced_is_not_offered),
 		TEST(a_reset_leaves_nothing_behind),
 		LISTING(a_reset_leaves_nothing_behind),

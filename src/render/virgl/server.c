@@ -308,8 +308,16 @@ int virgl_server_start(struct virgl_server *server)
 	return ends[0];
 }
 
-bool virgl_server_is_running(const struct virgl_server *server)
+bool virgl_server_is_running(struct virgl_server *server)
 {
+	siginfo_t child = { .si_pid = 0 };
+
+	/* The loop may not have told of its end yet. */
+	if (server->pid &&
+		waitid(P_PID, (id_t)server->pid, &child, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		child.si_pid) {
+		handle_ended(server, 0);
+	}
 	return server->pid != 0;
 }
 

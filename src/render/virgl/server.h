@@ -35,7 +35,7 @@ void virgl_server_destroy(struct virgl_server *server); // ends the program; NUL
 /* Starts the program; it must not run. Returns a connected socket (SOCK_SEQPACKET), the caller's, or -errno (logged). */
 int virgl_server_start(struct virgl_server *server);
 
-bool virgl_server_is_running(const struct virgl_server *server);
+bool virgl_server_is_running(struct virgl_server *server);
 
 /* Its pidfd, borrowed; -1: it does not run, or the system has none. */
 int virgl_server_process(const struct virgl_server *server);

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "vulkan_layer/chain.h"
+#include "vulkan_layer/charge.h"
 #include "vulkan_layer/gpu.h"
 #include "vulkan_layer/memory.h"
 #include "vulkan_layer/properties.h"
+#include "vulkan_layer/quota.h"
 #include "vulkan_layer/resources.h"
 #include "vulkan_layer/semaphores.h"
 
@@ -143,7 +145,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo
 	PFN_vkCreateInstance next;
 	VkResult result;
 
-	if (!link) {
+	if (!link || !quota_open()) {
 		return VK_ERROR_INITIALIZATION_FAILED;
 	}
 	get_proc = link->u.pLayerInfo->pfnNextGetInstanceProcAddr;
@@ -151,12 +153,14 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo
 	link->u.pLayerInfo = link->u.pLayerInfo->pNext;
 	result = next(info, allocator, handle);
 	if (result != VK_SUCCESS) {
+		quota_close();
 		return result;
 	}
 	result = add_instance(
 		*handle, get_proc, instance_link(info, VK_LOADER_LAYER_CREATE_DEVICE_CALLBACK));
 	if (result != VK_SUCCESS) {
 		((PFN_vkDestroyInstance)get_proc(*handle, "vkDestroyInstance"))(*handle, allocator);
+		quota_close();
 	}
 	return result;
 }
@@ -171,6 +175,7 @@ static VKAPI_ATTR void VKAPI_CALL destroy_instance(
 		table_finish(&instance->gpus, gpu_destroy);
 		pthread_mutex_destroy(&instance->lock);
 		free(instance);
+		quota_close();
 	}
 }
 
@@ -209,6 +214,7 @@ struct wish {
 	bool memory; // with descriptors
 	bool semaphores; // from sync files
 	uint32_t queue; // for them: its index in the family
+	uint32_t group_size; // how many GPUs the device is
 };
 
 static VkResult create_below(PFN_vkCreateDevice next, struct gpu *gpu, struct wish *wish,
@@ -236,6 +242,14 @@ static VkResult create_below(PFN_vkCreateDevice next, struct gpu *gpu, struct wi
 	return result;
 }
 
+static uint32_t group_size(const VkDeviceCreateInfo *info)
+{
+	const VkDeviceGroupDeviceCreateInfo *group = chain_find(
+		info, VK_STRUCTURE_TYPE_DEVICE_GROUP_DEVICE_CREATE_INFO);
+
+	return group && group->physicalDeviceCount > 1 ? group->physicalDeviceCount : 1;
+}
+
 /* What the loader puts into each handle that goes through it, a layer has to ask for. */
 static void take_queue(
 	struct device *device, const struct wish *wish, const VkLayerDeviceCreateInfo *sets_data)
@@ -259,11 +273,13 @@ static VkResult add_device(VkDevice handle, struct gpu *gpu, const struct wish *
 	device->handle = handle;
 	device->gpu = gpu;
 	device->active = wish->memory;
+	device->group_size = wish->group_size;
 	device->get_proc = get_proc;
 #define F(name) device->next.name = (PFN_vk##name)find_next_of_device(device, "vk" #name);
 	DEVICE_FUNCTIONS(F)
 #undef F
 	table_init(&device->memories);
+	table_init(&device->charges);
 	table_init(&device->buffers);
 	table_init(&device->images);
 	pthread_mutex_init(&device->signal_lock, NULL);
@@ -290,6 +306,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice gpu_handle,
 		.memory = gpu->active && asks_for(info, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME),
 		.semaphores = gpu->signal_family != SEMAPHORES_NO_FAMILY &&
 			asks_for(info, VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME),
+		.group_size = group_size(info),
 	};
 	get_proc = link->u.pLayerInfo->pfnNextGetDeviceProcAddr;
 	next = (PFN_vkCreateDevice)link->u.pLayerInfo->pfnNextGetInstanceProcAddr(
@@ -315,6 +332,7 @@ static VKAPI_ATTR void VKAPI_CALL destroy_device(
 	if (device) {
 		device->next.DestroyDevice(handle, allocator);
 		memory_finish(device);
+		charge_finish(device);
 		resources_finish(device);
 		pthread_mutex_destroy(&device->signal_lock);
 		free(device);
@@ -342,11 +360,19 @@ static PFN_vkVoidFunction find_of_device(const struct device *device, const char
 {
 	PFN_vkVoidFunction function = NULL;
 
-	if (device->active) {
-		function = find_in(memory_commands(), name);
-		function = function ? function : find_in(resources_commands(), name);
+	if (quota_is_set()) {
+		function = find_in(charge_commands(), name);
 	}
-	return !function && device->signal_queue ? find_in(semaphores_commands(), name) : function;
+	if (!function && device->active) {
+		function = find_in(memory_commands(), name);
+	}
+	if (!function && device->active) {
+		function = find_in(resources_commands(), name);
+	}
+	if (!function && device->signal_queue) {
+		function = find_in(semaphores_commands(), name);
+	}
+	return function;
 }
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(VkDevice handle, const char *name)

@@ -77,6 +77,7 @@ struct device {
 	struct gpu *gpu;
 	/* The application asked for memory with descriptors, and the layer is the one to make it. */
 	bool active;
+	uint32_t group_size; // physical devices that it is of
 	PFN_vkGetDeviceProcAddr get_proc;
 	struct {
 #define F(name) PFN_vk##name name;
@@ -84,6 +85,8 @@ struct device {
 #undef F
 	} next;
 	struct table memories; // VkDeviceMemory: struct memory
+	struct table
+		charges; // VkDeviceMemory: the bytes that it counts for, where there is a bound
 	struct table buffers,
 		images; // those that may be bound to memory with a descriptor: the gpu
 	VkQueue signal_queue; // of the layer's own (semaphores.h); NULL: none

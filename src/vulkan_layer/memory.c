@@ -145,9 +145,8 @@ static VkResult allocate_imported(struct device *device, const VkMemoryAllocateI
 	return result;
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice handle,
-	const VkMemoryAllocateInfo *info, const VkAllocationCallbacks *allocator,
-	VkDeviceMemory *memory)
+VKAPI_ATTR VkResult VKAPI_CALL memory_allocate(VkDevice handle, const VkMemoryAllocateInfo *info,
+	const VkAllocationCallbacks *allocator, VkDeviceMemory *memory)
 {
 	struct device *device = device_of(handle);
 	const VkImportMemoryFdInfoKHR *imported = chain_find(
@@ -173,7 +172,7 @@ static void drop(void *data)
 }
 
 /* The handle is forgotten first, since the driver may give it away again at once; the pages go last. */
-static VKAPI_ATTR void VKAPI_CALL free_memory(
+VKAPI_ATTR void VKAPI_CALL memory_free(
 	VkDevice handle, VkDeviceMemory memory_handle, const VkAllocationCallbacks *allocator)
 {
 	struct device *device = device_of(handle);
@@ -229,8 +228,8 @@ void memory_finish(struct device *device)
 struct command_list memory_commands(void)
 {
 	static const struct command commands[] = {
-		COMMAND("AllocateMemory", allocate_memory),
-		COMMAND("FreeMemory", free_memory),
+		COMMAND("AllocateMemory", memory_allocate),
+		COMMAND("FreeMemory", memory_free),
 		COMMAND("GetMemoryFdKHR", get_memory_fd),
 		COMMAND("GetMemoryFdPropertiesKHR", get_fd_properties),
 	};

@@ -9,6 +9,12 @@
 
 #include "vulkan_layer/dispatch.h"
 
+/* The commands themselves, for a device that is active. */
+VKAPI_ATTR VkResult VKAPI_CALL memory_allocate(VkDevice handle, const VkMemoryAllocateInfo *info,
+	const VkAllocationCallbacks *allocator, VkDeviceMemory *memory);
+VKAPI_ATTR void VKAPI_CALL memory_free(
+	VkDevice handle, VkDeviceMemory memory_handle, const VkAllocationCallbacks *allocator);
+
 struct command_list memory_commands(void);
 
 /* Drops what the application left; the driver's device is gone. */

@@ -6,6 +6,7 @@
 
 #include "vulkan_layer/chain.h"
 #include "vulkan_layer/gpu.h"
+#include "vulkan_layer/quota.h"
 
 static const VkExtensionProperties added[] = {
 	{ VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, VK_KHR_EXTERNAL_MEMORY_FD_SPEC_VERSION },
@@ -109,11 +110,49 @@ static void hide_types(VkPhysicalDevice handle, VkPhysicalDeviceMemoryProperties
 	}
 }
 
+/* No heap has more than the bound on all of them. */
+static void limit_heaps(VkPhysicalDeviceMemoryProperties *properties)
+{
+	const VkDeviceSize limit = quota_limit();
+
+	for (uint32_t i = 0; i < properties->memoryHeapCount; i++) {
+		VkDeviceSize *size = &properties->memoryHeaps[i].size;
+
+		*size = *size < limit ? *size : limit;
+	}
+}
+
+/* Nor may it still grow by more than what is left, which processes share. A budget is never 0. */
+static void limit_budgets(const VkPhysicalDeviceMemoryProperties2 *properties)
+{
+	const VkPhysicalDeviceMemoryProperties *memory = &properties->memoryProperties;
+	VkPhysicalDeviceMemoryBudgetPropertiesEXT *budgets = NULL;
+	VkDeviceSize left = 0;
+
+	if (quota_is_set()) {
+		budgets = chain_find(
+			properties, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
+		left = quota_left();
+	}
+
+	for (uint32_t i = 0; budgets && i < memory->memoryHeapCount; i++) {
+		VkDeviceSize *budget = &budgets->heapBudget[i];
+		VkDeviceSize room = memory->memoryHeaps[i].size;
+
+		if (budgets->heapUsage[i] < room && left < room - budgets->heapUsage[i]) {
+			room = budgets->heapUsage[i] + left;
+		}
+		*budget = *budget < room ? *budget : room;
+		*budget = *budget ? *budget : 1;
+	}
+}
+
 static VKAPI_ATTR void VKAPI_CALL get_memory_properties(
 	VkPhysicalDevice handle, VkPhysicalDeviceMemoryProperties *properties)
 {
 	instance_of(handle)->next.GetPhysicalDeviceMemoryProperties(handle, properties);
 	hide_types(handle, properties);
+	limit_heaps(properties);
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_memory_properties2(
@@ -121,6 +160,8 @@ static VKAPI_ATTR void VKAPI_CALL get_memory_properties2(
 {
 	instance_of(handle)->next.GetPhysicalDeviceMemoryProperties2(handle, properties);
 	hide_types(handle, &properties->memoryProperties);
+	limit_heaps(&properties->memoryProperties);
+	limit_budgets(properties);
 }
 
 /* Whether the layer answers for handles of that type on that GPU. */

@@ -249,7 +249,14 @@ static void get_memory_properties(
 static void get_memory_properties2(
 	VkPhysicalDevice handle, VkPhysicalDeviceMemoryProperties2 *properties)
 {
+	VkPhysicalDeviceMemoryBudgetPropertiesEXT *budgets = find_out(
+		properties, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
+
 	get_memory_properties(handle, &properties->memoryProperties);
+	for (uint32_t i = 0; budgets && i < properties->memoryProperties.memoryHeapCount; i++) {
+		budgets->heapUsage[i] = fake_vulkan_state.heap_usage[i];
+		budgets->heapBudget[i] = properties->memoryProperties.memoryHeaps[i].size / 2;
+	}
 }
 
 static VkExternalMemoryProperties answer(VkExternalMemoryHandleTypeFlags type)
@@ -508,6 +515,7 @@ PFN_vkVoidFunction vk_icdGetInstanceProcAddr(VkInstance instance, const char *na
 		F("EnumerateInstanceVersion", enumerate_version),
 		F("EnumerateInstanceExtensionProperties", enumerate_instance_extensions),
 		F("EnumeratePhysicalDevices", enumerate_gpus),
+		F("EnumeratePhysicalDeviceGroups", do_nothing),
 		F("EnumerateDeviceExtensionProperties", enumerate_extensions),
 		F("GetPhysicalDeviceProperties", get_properties),
 		F("GetPhysicalDeviceProperties2", get_properties2),

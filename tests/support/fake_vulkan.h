@@ -30,6 +30,8 @@ struct fake_vulkan {
 	uint32_t version; // Vulkan's
 	VkDeviceSize alignment;
 	uint32_t importable_types; // bits
+	VkDeviceSize heap_usage
+		[2]; // what VK_EXT_memory_budget says; the budgets are halves of the heaps
 	VkResult allocation_result;
 	VkResult device_result;
 	VkDriverId driver_id;

@@ -417,6 +417,16 @@ static int parse_max_memory(struct options *options, const char *value, struct p
 	return 0;
 }
 
+static int parse_max_vulkan_memory(
+	struct options *options, const char *value, struct parse_error *error)
+{
+	if (value_parse_size(value, MEMORY_MIN, MEMORY_MAX, &options->render.max_vulkan_memory) <
+		0) {
+		return fail(error, "give bytes, or a number with K, M or G: from 1M to 1024G");
+	}
+	return 0;
+}
+
 static int parse_max_request(struct options *options, const char *value, struct parse_error *error)
 {
 	uint64_t size;
@@ -519,6 +529,10 @@ static const struct option_spec option_specs[] = {
 		"host memory that the guest can make the daemon hold (" MEMORY_HELP ",\n"
 		"with OpenGL " MEMORY_3D_HELP ", with Vulkan " MEMORY_VULKAN_HELP ")",
 		parse_max_memory },
+	{ "max-vulkan-memory", "SIZE",
+		"memory of the GPU, or of the host, that the guest can allocate with\n"
+		"Vulkan (no limit)",
+		parse_max_vulkan_memory },
 	{ "max-resources", "N",
 		"resources of the guest, and memory slots of the VMM (" RESOURCES_HELP ")",
 		parse_max_resources },
@@ -690,6 +704,13 @@ static int check_together(const struct options *options, int argc, char **argv, 
 	if (options->bridge.dmabuf && !options->render.gl && !options->render.vulkan) {
 		snprintf(error, OPTIONS_ERROR_SIZE,
 			"--dmabuf has no use for a 2D device: add --capset=virgl or venus, or leave it "
+			"out");
+		return -EINVAL;
+	}
+	if (options->render.max_vulkan_memory > 0 && !options->render.vulkan &&
+		options->action == OPTIONS_SERVE) {
+		snprintf(error, OPTIONS_ERROR_SIZE,
+			"--max-vulkan-memory has no use without --capset=venus: add that, or leave it "
 			"out");
 		return -EINVAL;
 	}

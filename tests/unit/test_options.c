@@ -313,6 +313,8 @@ static void vulkan_is_chosen(void **state)
 	const char *const unused[] = { "--render-server=/a", "--vulkan-driver=/a" };
 	const char *const sizes[] = { "--host-visible=3G", "--host-visible=512K",
 		"--host-visible=2048G", "--host-visible=" };
+	const char *const limits[] = { "--max-vulkan-memory=0", "--max-vulkan-memory=1K",
+		"--max-vulkan-memory=2048G", "--max-vulkan-memory=", "--max-vulkan-memory=-1G" };
 	struct parsed parsed;
 
 	(void)state;
@@ -328,6 +330,16 @@ static void vulkan_is_chosen(void **state)
 	assert_string_equal(parsed.options.render.render_server, "/a");
 	assert_string_equal(parsed.options.render.vulkan_driver, "/b");
 	assert_true(parsed.options.bridge.host_visible == 8ull << 30);
+	assert_true(parsed.options.render.max_vulkan_memory == 0);
+	parsed = parse("--venus", "--max-vulkan-memory=3G", NULL);
+	assert_int_equal(parsed.result, 0);
+	assert_true(parsed.options.render.max_vulkan_memory == 3ull << 30);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		parsed = parse("--venus", limits[i], NULL);
+		assert_refused(&parsed, -EINVAL, limits[i], "from 1M to 1024G", NULL);
+	}
+	parsed = parse("--virgl", "--max-vulkan-memory=1G", NULL);
+	assert_refused(&parsed, -EINVAL, "--max-vulkan-memory", "--capset=venus", NULL);
 	/* Without Vulkan nothing would be mapped in a window. */
 	parsed = parse("--virgl", NULL);
 	assert_true(parsed.options.bridge.host_visible == 0);

@@ -71,8 +71,8 @@ static void wait_for_end(struct test *test)
 	}
 }
 
-/* Did the script tell this line? */
-static bool has_told(const char *line)
+/* Did the script tell a line that begins so? */
+static bool has_told_of(const char *beginning)
 {
 	char text[4096];
 	FILE *file = fopen(told, "r");
@@ -80,11 +80,19 @@ static bool has_told(const char *line)
 
 	assert_non_null(file);
 	while (!found && fgets(text, sizeof(text), file)) {
-		text[strcspn(text, "\n")] = '\0';
-		found = strcmp(text, line) == 0;
+		found = strncmp(text, beginning, strlen(beginning)) == 0;
 	}
 	fclose(file);
 	return found;
+}
+
+/* Did the script tell this line? */
+static bool has_told(const char *line)
+{
+	char whole[256];
+
+	snprintf(whole, sizeof(whole), "%s\n", line);
+	return has_told_of(whole);
 }
 
 static void start(struct test *test, const struct virgl_server_config *config)
@@ -159,7 +167,35 @@ static void it_is_told_nothing_that_is_not_asked_for(void **state)
 	wait_for_end(test);
 	assert_true(has_told("VK_DRIVER_FILES=/of/the/user.json"));
 	assert_false(has_told("VIRTIO_GPUD_MEMORY_LAYER=always"));
+	assert_false(has_told_of("VIRTIO_GPUD_MEMORY_QUOTA="));
 	unsetenv("VK_DRIVER_FILES");
+}
+
+/* A file of counters that nobody can make smaller, and the same one when it is started again. */
+static void it_is_told_a_limit(void **state)
+{
+	struct test *test = *state;
+	const struct virgl_server_config config = { .path = script, .max_memory = 5 << 20 };
+	int socket;
+
+	write_script("#!/bin/sh\n"
+		     "file=/proc/self/fd/${VIRTIO_GPUD_MEMORY_QUOTA%:*}\n"
+		     "echo \"bytes: $(wc -c <$file)\" >>\"${0%/*}/told\"\n"
+		     "echo \"limit: ${VIRTIO_GPUD_MEMORY_QUOTA#*:}\" >>\"${0%/*}/told\"\n"
+		     "(: >$file) 2>/dev/null || echo sealed >>\"${0%/*}/told\"\n"
+		     "echo \"begins with: $(head -c 4 $file | tr '\\0' 0)\" >>\"${0%/*}/told\"\n"
+		     "printf used 1<>$file\n");
+	start(test, &config);
+	wait_for_end(test);
+	assert_true(has_told("bytes: 4096"));
+	assert_true(has_told("limit: 5242880"));
+	assert_true(has_told("sealed"));
+	assert_true(has_told("begins with: 0000"));
+	socket = virgl_server_start(test->server);
+	assert_true(socket >= 0);
+	close(socket);
+	wait_for_end(test);
+	assert_true(has_told("begins with: used"));
 }
 
 static void it_can_be_started_again(void **state)
@@ -234,6 +270,7 @@ int main(void)
 		TEST(it_is_told_driver_and_layer),
 		TEST(the_layer_is_added_to_the_users_path),
 		TEST(it_is_told_nothing_that_is_not_asked_for),
+		TEST(it_is_told_a_limit),
 		TEST(it_can_be_started_again),
 		TEST(its_children_are_known),
 		TEST(what_is_not_there_is_not_started),

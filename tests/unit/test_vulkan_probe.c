@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "render/virgl/server.h"
 #include "render/virgl/virgl_impl.h"
 #include "render/virgl/vulkan.h"
 #include "support/fake_vulkan.h"
@@ -323,6 +324,28 @@ static void test_this_machine(void **data)
 	}
 }
 
+/* As it is loaded for the render server, and as it is not. */
+static void test_limit_is_kept_by_the_layer(void **data)
+{
+	const char *folder = getenv("VK_LAYER_PATH");
+	const struct virgl_server_config config = {
+		.driver = manifest, .layer = folder, .max_memory = 1 << 30
+	};
+	const struct virgl_server_config without = { .driver = manifest, .max_memory = 1 << 30 };
+	char names[128];
+
+	(void)data;
+	snprintf(names, sizeof(names), "%s", getenv("VK_INSTANCE_LAYERS"));
+	unsetenv("VK_INSTANCE_LAYERS");
+	assert_int_equal(vulkan_try_limit(&config, error), 0);
+	assert_int_equal(vulkan_try_limit(&without, error), -ENODEV);
+	assert_non_null(strstr(error, "does not load virtio-gpud's memory layer"));
+	fake->crashes = true;
+	assert_int_equal(vulkan_try_limit(&config, error), -EPIPE);
+	assert_string_equal(error, "the driver crashed (Aborted)");
+	setenv("VK_INSTANCE_LAYERS", names, 1);
+}
+
 static int load_fake(void **data)
 {
 	void *library = dlopen(getenv("FAKE_VULKAN"), RTLD_NOW);
@@ -351,6 +374,7 @@ int main(void)
 		TEST(test_no_driver),
 		TEST(test_driver_that_does_not_survive_a_fork),
 		TEST(test_such_a_driver_needs_a_new_library),
+		TEST(test_limit_is_kept_by_the_layer),
 		TEST(test_plan),
 		TEST(test_text),
 		TEST(test_layer_beside_the_program),

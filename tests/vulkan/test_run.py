@@ -112,6 +112,38 @@ class Programs(VulkanTest):
                                   options=("--max-memory=8M",))
         self.assertRegex(output, r"vk_draw: vk[A-Za-z]+ failed")
 
+    def test_limit_of_vulkan_memory(self):
+        """Mesa's driver does not wait for the answer to an allocation unless it is told to: without that the
+        program sees at its next step that there is no memory."""
+        program = self.own_program("vk_compute") + ["--words=1000000", "copy"]
+        waiting = ["env", "VN_PERF=no_async_mem_alloc", *program]
+        for words, call in ((waiting, r"vkAllocateMemory failed \(-2\)"),
+                            (program, r"vkMapMemory failed")):
+            output = self.run_program(*words, status=2, options=("--max-vulkan-memory=5M",))
+            self.assertRegex(output, rf"vk_compute: {call}")
+            self.assertIn("no room for 4063232 bytes of Vulkan memory: of the VM's 5242880 "
+                          "(--max-vulkan-memory)", output)
+        output = self.run_program(*waiting, options=("--max-vulkan-memory=32M",))
+        self.assertRegex(output, r"(?m)^copy: .*right")
+        self.assertNotIn("no room", output)
+
+    def test_limit_is_told(self):
+        output = self.run_program(self.root.program("vulkaninfo"),
+                                  options=("--max-vulkan-memory=100M",))
+        self.assertRegex(output, r"memoryHeaps\[0\]:\s+size\s*= 104857600 ")
+
+    def test_limit_that_nothing_would_keep(self):
+        done = subprocess.run(
+            [self.daemon, f"--socket-path={self.socket_path}", "--venus",
+             f"--render-server={self.root.render_server}",
+             f"--vulkan-driver={self.root.driver('lvp')}", "--max-vulkan-memory=100M"],
+            env={**self.environment(), "VK_LOADER_LAYERS_DISABLE": "~all~"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=LIMIT, check=False)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("the limit of --max-vulkan-memory would not be kept: the Vulkan loader does "
+                      "not load virtio-gpud's memory layer", done.stdout)
+
     def test_many_frames(self):
         self.assert_venus(self.run_program(*self.own_program("vk_draw"), "--frames=200"))
 

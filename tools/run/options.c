@@ -26,6 +26,7 @@ enum {
 	OPT_VULKAN_DRIVER,
 	OPT_HOST_VISIBLE,
 	OPT_MAX_MEMORY,
+	OPT_MAX_VULKAN_MEMORY,
 	OPT_MAX_RESOURCES,
 	OPT_POLL_US,
 	OPT_MAX_CLIENTS,
@@ -52,6 +53,7 @@ static const struct option long_options[] = {
 	{ "vulkan-driver", required_argument, NULL, OPT_VULKAN_DRIVER },
 	{ "host-visible", required_argument, NULL, OPT_HOST_VISIBLE },
 	{ "max-memory", required_argument, NULL, OPT_MAX_MEMORY },
+	{ "max-vulkan-memory", required_argument, NULL, OPT_MAX_VULKAN_MEMORY },
 	{ "max-resources", required_argument, NULL, OPT_MAX_RESOURCES },
 	{ "poll-us", required_argument, NULL, OPT_POLL_US },
 	{ "max-clients", required_argument, NULL, OPT_MAX_CLIENTS },
@@ -84,8 +86,9 @@ static const char help[] =
 	"  --daemon-program=PATH  that daemon (default: virtio-gpud beside this program, or by PATH)\n"
 	"  --daemon-option=OPTION give it this option; can be repeated\n"
 	"  --gpu=GPU, --render-node=PATH, --allow-software, --render-server=PATH,\n"
-	"  --vulkan-driver=FILE, --host-visible=SIZE, --max-memory=SIZE, --max-resources=N,\n"
-	"  --poll-us=N            are handed to it; --max-memory bounds what a client shares, too;\n"
+	"  --vulkan-driver=FILE, --host-visible=SIZE, --max-memory=SIZE, --max-vulkan-memory=SIZE,\n"
+	"  --max-resources=N, --poll-us=N\n"
+	"                         are handed to it; --max-memory bounds what a client shares, too;\n"
 	"                         --poll-us is as --spin-us if not given\n"
 	"  --max-clients=N        connections at a time (default 16)\n"
 	"  --spin-us=N            look for bytes and answers so long before sleeping (default: 100 with\n"
@@ -193,6 +196,7 @@ static int read_option(struct options *options, int option, const char *name)
 	case OPT_RENDER_SERVER:
 	case OPT_VULKAN_DRIVER:
 	case OPT_HOST_VISIBLE:
+	case OPT_MAX_VULKAN_MEMORY:
 	case OPT_MAX_RESOURCES:
 		return hand_on(options, name, optarg);
 	case OPT_POLL_US:

@@ -2,11 +2,14 @@
 #include "render/virgl/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,14 +24,21 @@
  * The program is started with one end of a socket pair and an environment of its own: the Vulkan loader
  * in it takes the driver and the layer from there. It forks for each context and ends when the other end
  * of the socket is closed. A pidfd tells when it ended before that.
+ *
+ * A limit on Vulkan memory is kept by the layer (vulkan_layer/quota.h). The processes count in a file of ours that
+ * they inherit, and that is never read here: they could write anything into it.
  */
 
 #define LAYER_NAME "VK_LAYER_VIRTIO_GPUD_exportable_memory"
+
+/* Of 8 bytes, one for each process: the program has 256 at most, and some may be about to end. */
+#define COUNTERS 512
 
 struct virgl_server {
 	struct loop *loop;
 	struct virgl_server_config config;
 	char *layer; // of config
+	int counters; // a memory file; -1: there is no limit
 	pid_t pid; // 0: does not run
 	int pidfd;
 	struct loop_fd *ended;
@@ -63,27 +73,55 @@ int virgl_server_complain(const struct virgl_server_config *config)
 	return -ENOENT;
 }
 
-struct virgl_server *virgl_server_create(
-	struct loop *loop, const struct virgl_server_config *config)
+/* Sealed, so that no process can make it a bus error for the others. Returns a descriptor or -errno. */
+static int make_counters(void)
 {
-	struct virgl_server *server = calloc(1, sizeof(*server));
+	int fd = memfd_create("virtio-gpud-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int error = 0;
 
-	if (!server) {
-		log_error("no memory for the render server");
-		return NULL;
+	if (fd < 0) {
+		return -errno;
 	}
-	server->loop = loop;
+	if (ftruncate(fd, COUNTERS * sizeof(uint64_t)) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		error = -errno;
+		fd_close(&fd);
+	}
+	return error < 0 ? error : fd;
+}
+
+/* What the server keeps of its config. Returns 0 or -errno. */
+static int keep_config(struct virgl_server *server, const struct virgl_server_config *config)
+{
 	server->config = *config;
-	server->pidfd = -1;
+	server->counters = -1;
 	if (config->layer) {
 		server->layer = strdup(config->layer);
 		server->config.layer = server->layer;
 	}
 	if (config->layer && !server->layer) {
-		log_error("no memory for the render server");
-		free(server);
+		return -ENOMEM;
+	}
+	if (config->max_memory > 0) {
+		server->counters = make_counters();
+		return server->counters < 0 ? server->counters : 0;
+	}
+	return 0;
+}
+
+struct virgl_server *virgl_server_create(
+	struct loop *loop, const struct virgl_server_config *config)
+{
+	struct virgl_server *server = calloc(1, sizeof(*server));
+	int error = server ? keep_config(server, config) : -ENOMEM;
+
+	if (error < 0) {
+		log_errno(LOG_ERROR, -error, "%s", "no memory for the render server");
+		virgl_server_destroy(server);
 		return NULL;
 	}
+	server->loop = loop;
+	server->pidfd = -1;
 	return server;
 }
 
@@ -123,13 +161,14 @@ void virgl_server_destroy(struct virgl_server *server)
 		kill(server->pid, SIGTERM);
 		finish(server);
 	}
+	fd_close(&server->counters);
 	free(server->layer);
 	free(server);
 }
 
 /* "NAME=value" of what the program is told beside our own environment; NULL entries end the list. */
 struct additions {
-	char *texts[5];
+	char *texts[6];
 	size_t count;
 };
 
@@ -170,7 +209,16 @@ static int add_layer(struct additions *additions, const char *folder)
 	return error < 0 ? error : add_behind(additions, "VK_INSTANCE_LAYERS", LAYER_NAME);
 }
 
-static int add_all(struct additions *additions, const struct virgl_server_config *config)
+static int add_quota(struct additions *additions, int counters, uint64_t max_memory)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "%d:%" PRIu64, counters, max_memory);
+	return add(additions, "VIRTIO_GPUD_MEMORY_QUOTA", text);
+}
+
+static int add_all(
+	struct additions *additions, const struct virgl_server_config *config, int counters)
 {
 	int error = 0;
 
@@ -184,6 +232,22 @@ static int add_all(struct additions *additions, const struct virgl_server_config
 	}
 	if (error == 0 && config->layer && config->overrule) {
 		error = add(additions, "VIRTIO_GPUD_MEMORY_LAYER", "always");
+	}
+	if (error == 0 && counters >= 0) {
+		error = add_quota(additions, counters, config->max_memory);
+	}
+	return error;
+}
+
+int virgl_server_imitate(const struct virgl_server_config *config)
+{
+	struct additions additions = { .count = 0 };
+	int counters = config->max_memory > 0 ? make_counters() : -1;
+	int error = config->max_memory > 0 && counters < 0 ? counters
+							   : add_all(&additions, config, counters);
+
+	for (size_t i = 0; error == 0 && i < additions.count; i++) {
+		error = putenv(additions.texts[i]) == 0 ? 0 : -errno; // takes the text
 	}
 	return error;
 }
@@ -223,7 +287,7 @@ static char **make_environment(const struct additions *additions)
 	return environment;
 }
 
-static int spawn(pid_t *pid, const char *path, int socket, char **environment)
+static int spawn(const char *path, int socket, int counters, char **environment, pid_t *pid)
 {
 	static const int handled[] = { SIGPIPE, SIGTERM, SIGINT, SIGBUS };
 	char number[16];
@@ -237,6 +301,9 @@ static int spawn(pid_t *pid, const char *path, int socket, char **environment)
 	posix_spawn_file_actions_init(&actions);
 	// onto itself: takes close-on-exec off in the child
 	posix_spawn_file_actions_adddup2(&actions, socket, socket);
+	if (counters >= 0) {
+		posix_spawn_file_actions_adddup2(&actions, counters, counters);
+	}
 	posix_spawnattr_init(&attributes);
 	sigemptyset(&signals);
 	posix_spawnattr_setsigmask(&attributes, &signals);
@@ -258,11 +325,13 @@ static int spawn_with_environment(struct virgl_server *server, const char *path,
 {
 	struct additions additions = { .count = 0 };
 	char **environment = NULL;
-	int error = add_all(&additions, &server->config);
+	int error = add_all(&additions, &server->config, server->counters);
 
 	if (error == 0) {
 		environment = make_environment(&additions);
-		error = environment ? spawn(&server->pid, path, socket, environment) : -ENOMEM;
+		error = environment
+			? spawn(path, socket, server->counters, environment, &server->pid)
+			: -ENOMEM;
 	}
 	free(environment);
 	for (size_t i = 0; i < additions.count; i++) {

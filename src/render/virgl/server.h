@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/loop.h"
@@ -19,6 +20,8 @@ struct virgl_server_config {
 	const char *driver; // an ICD's JSON file; NULL: whatever the Vulkan loader finds
 	const char *layer; // the folder of the memory layer's JSON file; NULL: without the layer
 	bool overrule; // the layer acts also for drivers that say that they need none
+	uint64_t
+		max_memory; // bytes of Vulkan for all contexts, which the layer sees to; 0: no limit
 };
 
 /* The program that would be started: config's, or the one that is found. NULL: there is none. */
@@ -34,6 +37,9 @@ void virgl_server_destroy(struct virgl_server *server); // ends the program; NUL
 
 /* Starts the program; it must not run. Returns a connected socket (SOCK_SEQPACKET), the caller's, or -errno (logged). */
 int virgl_server_start(struct virgl_server *server);
+
+/* Gives this process, a child for trials, what the program would have in its environment. Returns 0 or -errno. */
+int virgl_server_imitate(const struct virgl_server_config *config);
 
 bool virgl_server_is_running(struct virgl_server *server);
 

@@ -61,13 +61,16 @@ static void note_forks(struct virgl *virgl, const struct vulkan_list *list)
 static int choose_layer(
 	const struct vulkan_plan *plan, char *folder, struct virgl_server_config *server)
 {
-	if (!plan->layer) {
+	if (!plan->layer && server->max_memory == 0) {
 		return 0;
 	}
 	if (!vulkan_find_layer(NULL, folder)) {
-		log_error("Vulkan cannot be offered: the driver's memory cannot leave the render "
-			  "server without virtio-gpud's memory layer, which is neither beside the "
-			  "program nor installed (meson -Dvulkan-layer=enabled builds it)");
+		log_error(
+			"Vulkan cannot be offered: %s without virtio-gpud's memory layer, which is "
+			"neither beside the program nor installed (meson -Dvulkan-layer=enabled "
+			"builds it)",
+			plan->layer ? "the driver's memory cannot leave the render server"
+				    : "nothing keeps the limit of --max-vulkan-memory");
 		return -ENOENT;
 	}
 	server->layer = folder;
@@ -75,17 +78,29 @@ static int choose_layer(
 	return 0;
 }
 
+/* A limit that is not kept is refused. Returns 0 or -errno (logged). */
+static int check_limit(const struct virgl_server_config *server)
+{
+	char error[VULKAN_ERROR_SIZE];
+	int result = server->max_memory > 0 ? vulkan_try_limit(server, error) : 0;
+
+	if (result < 0) {
+		log_error("the limit of --max-vulkan-memory would not be kept: %s", error);
+	}
+	return result;
+}
+
 /* What the drivers say. Returns 0 or -errno (logged). */
 static int ask_drivers(struct virgl *virgl, char *folder, struct virgl_server_config *server)
 {
 	char error[VULKAN_ERROR_SIZE];
+	struct vulkan_plan plan = { .possible = false };
 	struct vulkan_list list;
-	struct vulkan_plan plan;
 	int result = vulkan_probe(server->driver, &list, error);
 
 	if (result == -ENOTSUP) {
 		log_warn("whether Venus can work with the driver's memory is not known: %s", error);
-		return 0;
+		return choose_layer(&plan, folder, server);
 	}
 	if (result < 0 || list.count == 0) {
 		log_error(
@@ -111,6 +126,7 @@ int virgl_venus_choose(struct virgl *virgl, const struct virgl_config *config)
 	struct virgl_server_config server = {
 		.path = config->render_server,
 		.driver = config->vulkan_driver,
+		.max_memory = config->max_vulkan_memory,
 	};
 	int result;
 
@@ -118,7 +134,8 @@ int virgl_venus_choose(struct virgl *virgl, const struct virgl_config *config)
 		return virgl_server_complain(&server);
 	}
 	result = ask_drivers(virgl, folder, &server);
-	if (result < 0 || (result = virgl_guard_open()) < 0) {
+	if (result < 0 || (result = check_limit(&server)) < 0 ||
+		(result = virgl_guard_open()) < 0) {
 		return result;
 	}
 	virgl->server = virgl_server_create(virgl->loop, &server);

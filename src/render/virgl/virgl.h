@@ -28,6 +28,7 @@ struct virgl_config {
 	const char *
 		render_server; // virglrenderer's program that draws with Vulkan; NULL: the system's
 	const char *vulkan_driver; // the JSON file of an ICD; NULL: what the Vulkan loader finds
+	uint64_t max_vulkan_memory; // bytes that the guest can allocate with Vulkan; 0: no limit
 };
 
 /*

@@ -73,6 +73,15 @@ struct vulkan_plan vulkan_plan(const struct vulkan_list *list);
  */
 bool vulkan_find_layer(const char *program, char folder[static VULKAN_FOLDER_SIZE]);
 
+struct virgl_server_config;
+
+/*
+ * Tries, in a process of its own, whether the layer keeps config's limit on memory: a loader that passes over the
+ * layer says nothing. Returns 0 or -errno, and error says what was wrong.
+ */
+int vulkan_try_limit(
+	const struct virgl_server_config *config, char error[static VULKAN_ERROR_SIZE]);
+
 #define VULKAN_TEXT_SIZE 768
 
 /* Writes "llvmpipe (...), llvmpipe Mesa 22.3.6 (...), Vulkan 1.3.230, software: Venus needs the layer (...)". */

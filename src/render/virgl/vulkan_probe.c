@@ -8,6 +8,7 @@
 
 #include "base/child.h"
 #include "render/virgl/probe.h"
+#include "render/virgl/server.h"
 #include "render/virgl/symbols.h"
 #include "render/virgl/vulkan.h"
 #include "render/virgl/vulkan_trial.h"
@@ -64,6 +65,27 @@ static VkResult make_instance(VkInstance *instance)
 	};
 
 	return FIND(NULL, CreateInstance)(&info, NULL, instance);
+}
+
+/* Says why, if it returns false. */
+static bool list_gpus(VkInstance *instance, VkPhysicalDevice handles[static VULKAN_GPU_MAX],
+	uint32_t *count, char *error)
+{
+	VkResult answer = make_instance(instance);
+
+	*count = 0;
+	if (answer == VK_ERROR_INCOMPATIBLE_DRIVER) {
+		return true; // so the loader says that there is no driver
+	}
+	if (answer == VK_SUCCESS) {
+		*count = VULKAN_GPU_MAX;
+		answer = FIND(*instance, EnumeratePhysicalDevices)(*instance, count, handles);
+	}
+	if (answer != VK_SUCCESS && answer != VK_INCOMPLETE) {
+		snprintf(error, VULKAN_ERROR_SIZE, "Vulkan cannot be started (%d)", answer);
+		return false;
+	}
+	return true;
 }
 
 static VkExtensionProperties *list_extensions(
@@ -154,24 +176,11 @@ static void ask_all(void *result, void *driver)
 {
 	struct found *found = result;
 	VkPhysicalDevice handles[VULKAN_GPU_MAX];
-	uint32_t count = VULKAN_GPU_MAX;
 	VkInstance instance;
-	VkResult answer;
+	uint32_t count;
 
 	choose_driver(driver);
-	if (!load(found->error)) {
-		return;
-	}
-	answer = make_instance(&instance);
-	if (answer == VK_ERROR_INCOMPATIBLE_DRIVER) {
-		return; // so the loader says that there is no driver
-	}
-	if (answer == VK_SUCCESS) {
-		answer = FIND(instance, EnumeratePhysicalDevices)(instance, &count, handles);
-	}
-	if (answer != VK_SUCCESS && answer != VK_INCOMPLETE) {
-		snprintf(found->error, sizeof(found->error), "Vulkan cannot be started (%d)",
-			answer);
+	if (!load(found->error) || !list_gpus(&instance, handles, &count, found->error)) {
 		return;
 	}
 	for (uint32_t i = 0; i < count; i++) {
@@ -209,5 +218,61 @@ int vulkan_probe(const char *driver, struct vulkan_list *list, char error[static
 		*list = found->list;
 	}
 	free(found);
+	return result;
+}
+
+/* The layer shows no heap that is larger than the limit. Below this one there is none without it. */
+#define TRIAL_LIMIT 4096
+
+static bool is_limited(VkInstance instance, VkPhysicalDevice handle)
+{
+	VkPhysicalDeviceMemoryProperties properties;
+	bool is_limited = true;
+
+	FIND(instance, GetPhysicalDeviceMemoryProperties)(handle, &properties);
+	for (uint32_t i = 0; i < properties.memoryHeapCount; i++) {
+		is_limited &= properties.memoryHeaps[i].size <= TRIAL_LIMIT;
+	}
+	return is_limited;
+}
+
+static void try_limit(void *result, void *data)
+{
+	const struct virgl_server_config *config = data;
+	VkPhysicalDevice handles[VULKAN_GPU_MAX];
+	VkInstance instance;
+	uint32_t count;
+	char *error = result;
+
+	if (virgl_server_imitate(config) < 0) {
+		snprintf(error, VULKAN_ERROR_SIZE, "no memory for a trial");
+		return;
+	}
+	if (!load(error) || !list_gpus(&instance, handles, &count, error)) {
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (!is_limited(instance, handles[i])) {
+			snprintf(error, VULKAN_ERROR_SIZE,
+				"the Vulkan loader does not load virtio-gpud's memory layer (too old a "
+				"loader, or a VK_LOADER_LAYERS_DISABLE in the environment?)");
+		}
+	}
+}
+
+int vulkan_try_limit(const struct virgl_server_config *config, char error[static VULKAN_ERROR_SIZE])
+{
+	struct virgl_server_config trial = *config;
+	char found[VULKAN_ERROR_SIZE] = "";
+	int result, killer;
+
+	trial.max_memory = TRIAL_LIMIT;
+	result = child_run(try_limit, &trial, found, sizeof(found), PROBE_SECONDS * 1000, &killer);
+	if (result < 0) {
+		probe_explain(error, VULKAN_ERROR_SIZE, result, killer);
+	} else if (found[0]) {
+		memcpy(error, found, sizeof(found));
+		result = -ENODEV;
+	}
 	return result;
 }

@@ -81,6 +81,21 @@ static uint32_t create_of_guest(struct gpu_device *device, const struct gpu_requ
 			  : VIRTIO_GPU_RESP_OK_NODATA;
 }
 
+/* A blob may be a small part of memory that it keeps whole. */
+static uint32_t charge_rest(struct gpu_device *device, const struct gpu_request *request,
+	struct gpu_resource *resource, uint64_t held)
+{
+	uint64_t rest = held > resource->charged ? held - resource->charged : 0;
+
+	if (!gpu_limits_take(&device->limits, rest)) {
+		return gpu_out_of_memory(device, request,
+			"resource %u: no room for the %llu bytes that its memory has (max-memory reached)",
+			resource->id, (unsigned long long)held);
+	}
+	resource->charged += rest;
+	return VIRTIO_GPU_RESP_OK_NODATA;
+}
+
 static uint32_t create_of_host(struct gpu_device *device, const struct gpu_request *request,
 	struct gpu_resource *resource, const struct gpu_create_blob *command)
 {
@@ -92,16 +107,17 @@ static uint32_t create_of_host(struct gpu_device *device, const struct gpu_reque
 		.blob_id = command->blob_id,
 		.size = command->size,
 	};
+	uint64_t held;
 	int result;
 
 	if (!context) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
 	}
-	result = render_create_host_blob(context->render, &info, &resource->render);
+	result = render_create_host_blob(context->render, &info, &held, &resource->render);
 	if (result < 0) {
 		return gpu_context_error(device, request, context->id, result);
 	}
-	return VIRTIO_GPU_RESP_OK_NODATA;
+	return charge_rest(device, request, resource, held);
 }
 
 static uint32_t fill_blob(struct gpu_device *device, struct gpu_request *request,

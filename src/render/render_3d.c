@@ -72,9 +72,9 @@ int render_create_fence(struct renderer *renderer, uint64_t token)
 }
 
 int render_create_host_blob(struct render_context *context,
-	const struct render_host_blob_info *info, struct render_resource **resource)
+	const struct render_host_blob_info *info, uint64_t *held, struct render_resource **resource)
 {
-	return context->renderer->ops_3d->create_host_blob(context, info, resource);
+	return context->renderer->ops_3d->create_host_blob(context, info, held, resource);
 }
 
 int render_export_host_blob(struct render_resource *resource, struct render_export *export)

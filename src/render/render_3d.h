@@ -88,11 +88,13 @@ int render_create_texture(struct renderer *renderer, const struct render_texture
 int render_transfer_3d(struct render_resource *resource, const struct render_transfer_3d *transfer);
 
 /*
- * Memory of the context as a resource, which outlives the context: 0 and *resource, -ENOMEM, -EINVAL (no
- * such memory, or of another size), -ENOTSUP (contexts of this capset have none), or -EIO.
+ * Memory of the context as a resource, which outlives the context: 0, *resource and *held, -ENOMEM, -EINVAL (no
+ * such memory, or less of it), -ENOTSUP (contexts of this capset have none), or -EIO. *held: the bytes of host
+ * memory that the resource keeps, which are more than info's size where that is a part of the memory.
  */
 int render_create_host_blob(struct render_context *context,
-	const struct render_host_blob_info *info, struct render_resource **resource);
+	const struct render_host_blob_info *info, uint64_t *held,
+	struct render_resource **resource);
 
 /*
  * A file whose first bytes are the blob's. 0, -ENOTSUP (the memory cannot leave the renderer), or

@@ -45,7 +45,8 @@ struct render_3d_ops {
 	int (*submit)(struct render_context *context, void *commands, size_t size);
 	int (*create_fence)(struct renderer *renderer, uint64_t token);
 	int (*create_host_blob)(struct render_context *context,
-		const struct render_host_blob_info *info, struct render_resource **resource);
+		const struct render_host_blob_info *info, uint64_t *held,
+		struct render_resource **resource);
 	int (*export_host_blob)(struct render_resource *resource, struct render_export *export);
 	int (*create_ring_fence)(struct render_context *context, uint32_t ring, uint64_t token);
 };

@@ -228,7 +228,7 @@ static const struct render_resource_ops blob_ops = {
 };
 
 static int create_host_blob(struct render_context *context,
-	const struct render_host_blob_info *info, struct render_resource **resource)
+	const struct render_host_blob_info *info, uint64_t *held, struct render_resource **resource)
 {
 	struct fake_3d *fake = to_fake(context->renderer);
 	int error = take_failure(fake);
@@ -242,6 +242,7 @@ static int create_host_blob(struct render_context *context,
 	render_resource_init(&blob->base, &blob_ops, context->renderer);
 	fake->last_blob = *info;
 	fake->blobs++;
+	*held = info->size + fake->blob_rest;
 	*resource = &blob->base;
 	return 0;
 }

@@ -31,6 +31,7 @@ struct fake_3d {
 	uint32_t last_capset; // of the last context
 	uint32_t blobs; // alive
 	struct render_host_blob_info last_blob;
+	uint64_t blob_rest; // bytes of a blob's memory that are not in the blob
 	uint32_t last_ring; // of the last fence of a ring
 	uint32_t uploads;
 	struct rect last_upload;

@@ -148,6 +148,26 @@ static void blobs_of_host_memory_are_made(void **state)
 	assert_int_equal(test->fake->blobs, 0);
 }
 
+/* Of memory that the context has freed meanwhile the blob is all that is left to bound it by. */
+static void a_blob_counts_for_all_of_its_memory(void **state)
+{
+	struct test *test = *state;
+	uint64_t before = gpu_device_totals(test->fixture->device).memory_used;
+
+	test->fake->blob_rest = 5 * page;
+	assert_int_equal(create_host_blob(test, 1, page), OK);
+	assert_true(gpu_device_totals(test->fixture->device).memory_used >= before + 6 * page);
+	assert_int_equal(unref(test->fixture, 1), OK);
+	assert_true(gpu_device_totals(test->fixture->device).memory_used == before);
+	test->fake->blob_rest = 1ull << 40;
+	assert_int_equal(create_host_blob(test, 1, page), ERR_MEMORY);
+	test->fake->blob_rest = UINT64_MAX - page;
+	assert_int_equal(create_host_blob(test, 1, page), ERR_MEMORY);
+	assert_int_equal(test->fake->blobs, 0);
+	assert_true(gpu_device_totals(test->fixture->device).memory_used == before);
+	assert_int_equal(gpu_device_totals(test->fixture->device).resources, 0);
+}
+
 static void wrong_blobs_are_refused(void **state)
 {
 	struct test *test = *state;
@@ -513,6 +533,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(blobs_of_host_memory_are_made),
+		TEST(a_blob_counts_for_all_of_its_memory),
 		TEST(wrong_blobs_are_refused),
 		TEST(a_blob_can_have_guest_pages_too),
 		TEST(a_map_waits_and_others_do_not),

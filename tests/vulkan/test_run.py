@@ -12,8 +12,11 @@ import re
 import select
 import shlex
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -50,6 +53,54 @@ class VulkanTest(vtest.RunTest):
         return ["--vulkan", f"--daemon-program={self.daemon}",
                 f"--render-server={self.root.render_server}",
                 f"--vulkan-driver={self.root.driver('lvp')}", *more]
+
+
+class Shrinker:
+    """Stands between a client and the server, and makes a page of each blob of Vulkan's memory."""
+
+    def __init__(self, path, server):
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen()
+        self._server = server
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self):
+        self._listener.close()
+
+    def _serve(self):
+        with self._listener.accept()[0] as client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._server)
+            answers = threading.Thread(target=self._forward_answers, args=(server, client))
+            answers.start()
+            with client.makefile("rb") as stream:
+                self._forward_commands(stream, server)
+            server.shutdown(socket.SHUT_RDWR)
+            answers.join()
+
+    @staticmethod
+    def _forward_commands(stream, server):
+        while head := stream.read(8):
+            length, command = struct.unpack("<2I", head)
+            body = stream.read(length if command == vtest.CREATE_RENDERER else length * 4)
+            if command == vtest.CREATE_BLOB:
+                memory, flags, *size, number, high = struct.unpack("<6I", body)
+                if number:
+                    size = 4096, 0
+                body = vtest.words(memory, flags, *size, number, high)
+            server.sendall(head + body)
+
+    @staticmethod
+    def _forward_answers(server, client):
+        """By the byte, or a descriptor would come with others than its own."""
+        while True:
+            data, fds, _, _ = socket.recv_fds(server, 1, 4)
+            if not data:
+                client.shutdown(socket.SHUT_RDWR)
+                return
+            socket.send_fds(client, [data], fds)
+            for fd in fds:
+                os.close(fd)
 
 
 class Programs(VulkanTest):
@@ -131,6 +182,30 @@ class Programs(VulkanTest):
         output = self.run_program(self.root.program("vulkaninfo"),
                                   options=("--max-vulkan-memory=100M",))
         self.assertRegex(output, r"memoryHeaps\[0\]:\s+size\s*= 104857600 ")
+
+    def compute_in_shrunk_blobs(self, *options):
+        """32 MB that are a blob of 4 KiB; returns what is said, of the program and of the server."""
+        self.start_server(*self.options(*options))
+        shrinker = Shrinker(str(self.folder / "shrunk.sock"), self.path)
+        self.addCleanup(shrinker.close)
+        done = subprocess.run(
+            [*self.own_program("vk_compute"), "--words=8000000", "memory"],
+            env={**self.environment(), "VN_DEBUG": "vtest",
+                 "VTEST_SOCKET_NAME": str(self.folder / "shrunk.sock"),
+                 "VK_DRIVER_FILES": self.root.driver("virtio")},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=LIMIT, check=False)
+        return done.stdout + self.log()
+
+    def test_a_blob_counts_for_its_memory(self):
+        """It keeps all of it, whatever the guest says of its size."""
+        said = self.compute_in_shrunk_blobs("--max-memory=24M")
+        self.assertIn("vkMapMemory failed", said)
+        self.assertIn("refused RESOURCE_CREATE_BLOB: out of memory", said)
+
+    def test_a_blob_of_memory_that_there_is_room_for(self):
+        self.assertRegex(self.compute_in_shrunk_blobs("--max-memory=64M"),
+                         r"(?m)^memory: .*right")
 
     def test_limit_that_nothing_would_keep(self):
         done = subprocess.run(

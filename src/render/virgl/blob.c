@@ -257,11 +257,35 @@ static int create_in_process(
 }
 
 /*
+ * What the resource keeps alive, of which the guest may have made a blob as small as it likes. A file of a Vulkan
+ * driver's own may not tell; where Vulkan memory has a limit, such a blob would be a way around it.
+ */
+static int find_size(
+	struct virgl_context *context, const struct render_host_blob_info *info, uint64_t *held)
+{
+	const struct virgl *virgl = context->device->virgl;
+	uint32_t type;
+	off_t end = -1;
+	int fd = -1;
+
+	if (virgl->library.resource_export_blob(info->id, &type, &fd) == 0) {
+		end = lseek(fd, 0, SEEK_END);
+		fd_close(&fd);
+	}
+	if (end < 0 && virgl_server_has_limit(virgl->server)) {
+		log_debug("resource %u: the size of its memory is not known", info->id);
+		return -ENOTSUP;
+	}
+	*held = end > 0 && (uint64_t)end > info->size ? (uint64_t)end : info->size;
+	return 0;
+}
+
+/*
  * VirGL has blobs too, but as GL's own memory, which no driver that was met can export as a file; so contexts
  * of VirGL have none. The memory of BLOB_MEM_HOST3D_GUEST is the host's; the guest's comes as its backing.
  */
 int virgl_blob_create(struct render_context *base, const struct render_host_blob_info *info,
-	struct render_resource **resource)
+	uint64_t *held, struct render_resource **resource)
 {
 	struct virgl_context *context = virgl_context_of(base);
 	struct virgl_blob *blob;
@@ -283,6 +307,12 @@ int virgl_blob_create(struct render_context *base, const struct render_host_blob
 		return -ENOMEM;
 	}
 	error = create_in_process(context, &args);
+	if (error == 0) {
+		error = find_size(context, info, held);
+		if (error < 0) {
+			context->device->virgl->library.resource_unref(info->id);
+		}
+	}
 	if (error < 0) {
 		free(blob);
 		return error;

@@ -377,6 +377,11 @@ int virgl_server_start(struct virgl_server *server)
 	return ends[0];
 }
 
+bool virgl_server_has_limit(const struct virgl_server *server)
+{
+	return server->config.max_memory > 0;
+}
+
 bool virgl_server_is_running(struct virgl_server *server)
 {
 	siginfo_t child = { .si_pid = 0 };

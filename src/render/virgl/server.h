@@ -41,6 +41,9 @@ int virgl_server_start(struct virgl_server *server);
 /* Gives this process, a child for trials, what the program would have in its environment. Returns 0 or -errno. */
 int virgl_server_imitate(const struct virgl_server_config *config);
 
+/* Is there a limit on Vulkan memory? */
+bool virgl_server_has_limit(const struct virgl_server *server);
+
 bool virgl_server_is_running(struct virgl_server *server);
 
 /* Its pidfd, borrowed; -1: it does not run, or the system has none. */

@@ -121,7 +121,7 @@ int virgl_texture_upload(
 
 /* blob.c */
 int virgl_blob_create(struct render_context *context, const struct render_host_blob_info *info,
-	struct render_resource **resource);
+	uint64_t *held, struct render_resource **resource);
 int virgl_blob_export(struct render_resource *resource, struct render_export *export);
 
 /* context.c */

@@ -186,6 +186,27 @@ def vk_killed(bench):
 
 
 @test(limit=240, dialects=VULKAN_DIALECTS)
+def vk_limit(bench):
+    """Programs share the daemon's limit on Vulkan memory; one that is killed leaves its share to others."""
+    # Two buffers of 72 MB, of the limit's 256 MiB. Told to wait, Mesa's driver hears of a refusal.
+    words = "--words=18000000 --rounds=1 copy"
+    compute = f"VN_PERF=no_async_mem_alloc {bench.own_program('vk_compute')} {words}"
+    bench.vm.check(compute, timeout=60)
+    # A picture of 67 MB, and its copy, which is mapped.
+    bench.vm.background(f"{bench.own_program('vk_draw')} --size=4096x4096 --frames=100000")
+    deadline = time.monotonic() + 30 * PATIENCE
+    while bench.daemon.stats()["memory"]["used"] < 64 << 20:
+        expect(time.monotonic() < deadline, "vk_draw gets no memory")
+        time.sleep(0.1)
+    status, text = bench.vm.run(compute, timeout=60)
+    expect(status == 2 and "vkAllocateMemory failed (-2)" in text,
+           f"what is not there is given, or not refused as it should be: {status}, {text}")
+    kill_drawing(bench)
+    bench.vm.check(compute, timeout=60)
+    expect_no_errors(bench)
+
+
+@test(limit=240, dialects=VULKAN_DIALECTS)
 def vk_zink(bench):
     """OpenGL by zink on Venus: a program draws off-screen, reads back, and finds its pixels."""
     program = bench.own_program("gl_program")

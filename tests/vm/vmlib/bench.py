@@ -66,7 +66,8 @@ class Bench:
             options.append("--capset=virgl")
         if self.vulkan_root:
             options += ["--capset=venus", f"--render-server={self.vulkan_root.render_server}",
-                        f"--vulkan-driver={self.vulkan_root.driver('lvp')}"]
+                        f"--vulkan-driver={self.vulkan_root.driver('lvp')}",
+                        "--max-vulkan-memory=256M"]
         if self.dialect != REFERENCE:
             self.daemon = Daemon(self.build, self.work, *options, name=f"test-{self.dialect}",
                                  root=self.vulkan_root)

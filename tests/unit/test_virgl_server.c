@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,6 +109,62 @@ static void start(struct test *test, const struct virgl_server_config *config)
 	assert_int_equal(getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size), 0);
 	assert_int_equal(type, SOCK_SEQPACKET);
 	close(socket);
+}
+
+/* What the log gets while the server says something and ends. */
+static void catch_log(struct test *test, const char *says, char *text, size_t size)
+{
+	const struct virgl_server_config config = { .path = script };
+	int file = memfd_create("stderr", 0);
+	int kept = dup(STDERR_FILENO);
+	ssize_t got;
+
+	write_script(says);
+	start(test, &config);
+	dup2(file, STDERR_FILENO);
+	wait_for_end(test);
+	virgl_server_destroy(test->server);
+	test->server = NULL;
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	got = pread(file, text, size - 1, 0);
+	assert_true(got >= 0);
+	text[got] = '\0';
+	close(file);
+}
+
+static size_t count(const char *text, const char *word)
+{
+	size_t found = 0;
+
+	for (; (text = strstr(text, word)); text += strlen(word)) {
+		found++;
+	}
+	return found;
+}
+
+static void what_it_says_is_in_our_log(void **state)
+{
+	char text[4096];
+
+	catch_log(*state, "#!/bin/sh\nprintf 'one\\n\\ntwo \\033[2J\\nthe end' >&2\n", text,
+		sizeof(text));
+	assert_non_null(strstr(text, "render server: one\n"));
+	assert_non_null(strstr(text, "render server: two ?[2J\n"));
+	assert_non_null(strstr(text, "render server: the end\n"));
+	assert_int_equal(count(text, "render server: "), 3);
+}
+
+static void it_cannot_fill_our_log(void **state)
+{
+	static char text[1 << 20];
+
+	catch_log(*state,
+		"#!/bin/sh\ni=0\nwhile [ $i -lt 2000 ]; do echo much; i=$((i + 1)); done >&2 2>/dev/null\n"
+		"head -c 3000 /dev/zero >&2\n",
+		text, sizeof(text));
+	assert_true(count(text, "render server: much\n") > 0);
+	assert_true(count(text, "render server: ") <= 100);
 }
 
 static void it_is_told_driver_and_layer(void **state)
@@ -271,6 +328,8 @@ int main(void)
 		TEST(the_layer_is_added_to_the_users_path),
 		TEST(it_is_told_nothing_that_is_not_asked_for),
 		TEST(it_is_told_a_limit),
+		TEST(what_it_says_is_in_our_log),
+		TEST(it_cannot_fill_our_log),
 		TEST(it_can_be_started_again),
 		TEST(its_children_are_known),
 		TEST(what_is_not_there_is_not_started),

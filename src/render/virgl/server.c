@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "render/virgl/server_log.h"
 
 /*
  * How this works
@@ -39,6 +40,7 @@ struct virgl_server {
 	struct virgl_server_config config;
 	char *layer; // of config
 	int counters; // a memory file; -1: there is no limit
+	struct virgl_server_log *log;
 	pid_t pid; // 0: does not run
 	int pidfd;
 	struct loop_fd *ended;
@@ -120,6 +122,11 @@ struct virgl_server *virgl_server_create(
 		virgl_server_destroy(server);
 		return NULL;
 	}
+	server->log = virgl_server_log_create(loop);
+	if (!server->log) {
+		virgl_server_destroy(server);
+		return NULL;
+	}
 	server->loop = loop;
 	server->pidfd = -1;
 	return server;
@@ -161,6 +168,7 @@ void virgl_server_destroy(struct virgl_server *server)
 		kill(server->pid, SIGTERM);
 		finish(server);
 	}
+	virgl_server_log_destroy(server->log);
 	fd_close(&server->counters);
 	free(server->layer);
 	free(server);
@@ -287,7 +295,7 @@ static char **make_environment(const struct additions *additions)
 	return environment;
 }
 
-static int spawn(const char *path, int socket, int counters, char **environment, pid_t *pid)
+static int spawn(struct virgl_server *server, const char *path, int socket, char **environment)
 {
 	static const int handled[] = { SIGPIPE, SIGTERM, SIGINT, SIGBUS };
 	char number[16];
@@ -301,9 +309,10 @@ static int spawn(const char *path, int socket, int counters, char **environment,
 	posix_spawn_file_actions_init(&actions);
 	// onto itself: takes close-on-exec off in the child
 	posix_spawn_file_actions_adddup2(&actions, socket, socket);
-	if (counters >= 0) {
-		posix_spawn_file_actions_adddup2(&actions, counters, counters);
+	if (server->counters >= 0) {
+		posix_spawn_file_actions_adddup2(&actions, server->counters, server->counters);
 	}
+	posix_spawn_file_actions_adddup2(&actions, virgl_server_log_fd(server->log), STDERR_FILENO);
 	posix_spawnattr_init(&attributes);
 	sigemptyset(&signals);
 	posix_spawnattr_setsigmask(&attributes, &signals);
@@ -315,7 +324,7 @@ static int spawn(const char *path, int socket, int counters, char **environment,
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawnattr_setflags(&attributes,
 		POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	error = posix_spawn(pid, path, &actions, &attributes, arguments, environment);
+	error = posix_spawn(&server->pid, path, &actions, &attributes, arguments, environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return -error;
@@ -329,9 +338,7 @@ static int spawn_with_environment(struct virgl_server *server, const char *path,
 
 	if (error == 0) {
 		environment = make_environment(&additions);
-		error = environment
-			? spawn(path, socket, server->counters, environment, &server->pid)
-			: -ENOMEM;
+		error = environment ? spawn(server, path, socket, environment) : -ENOMEM;
 	}
 	free(environment);
 	for (size_t i = 0; i < additions.count; i++) {

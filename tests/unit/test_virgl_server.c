@@ -274,6 +274,18 @@ static void it_can_be_started_again(void **state)
 	/* Destroyed, it ends it, and waits for that: the test would take 100 s. */
 }
 
+static void one_that_is_about_to_end_is_waited_for(void **state)
+{
+	struct test *test = *state;
+	const struct virgl_server_config config = { .path = script };
+
+	write_script("#!/bin/sh\nexec sleep 0.1\n");
+	start(test, &config);
+	assert_true(virgl_server_is_running(test->server));
+	virgl_server_wait(test->server);
+	assert_false(virgl_server_is_running(test->server));
+}
+
 static void its_children_are_known(void **state)
 {
 	struct test *test = *state;
@@ -331,6 +343,7 @@ int main(void)
 		TEST(what_it_says_is_in_our_log),
 		TEST(it_cannot_fill_our_log),
 		TEST(it_can_be_started_again),
+		TEST(one_that_is_about_to_end_is_waited_for),
 		TEST(its_children_are_known),
 		TEST(what_is_not_there_is_not_started),
 		cmocka_unit_test(an_answer_in_time_is_not_ended),

@@ -160,6 +160,7 @@ static int start_process(struct virgl_context *context, const char *name, uint32
 	if (error == 0) {
 		find_process(context, before);
 	}
+	virgl->refused = error != 0;
 	return error;
 }
 

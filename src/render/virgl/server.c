@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@
 #define LAYER_NAME "VK_LAYER_VIRTIO_GPUD_exportable_memory"
 
 /* Of 8 bytes, one for each process: the program has 256 at most, and some may be about to end. */
-#define COUNTERS 512
+#define COUNTERS    512
+#define END_WAIT_MS 500
 
 struct virgl_server {
 	struct loop *loop;
@@ -400,6 +402,15 @@ bool virgl_server_is_running(struct virgl_server *server)
 		handle_ended(server, 0);
 	}
 	return server->pid != 0;
+}
+
+void virgl_server_wait(const struct virgl_server *server)
+{
+	struct pollfd end = { .fd = server->pidfd, .events = POLLIN };
+
+	if (server->pidfd >= 0) {
+		poll(&end, 1, END_WAIT_MS);
+	}
 }
 
 int virgl_server_process(const struct virgl_server *server)

@@ -46,6 +46,9 @@ bool virgl_server_has_limit(const struct virgl_server *server);
 
 bool virgl_server_is_running(struct virgl_server *server);
 
+/* For one that seems to end: waits for that, at most for half a second. */
+void virgl_server_wait(const struct virgl_server *server);
+
 /* Its pidfd, borrowed; -1: it does not run, or the system has none. */
 int virgl_server_process(const struct virgl_server *server);
 

@@ -153,7 +153,15 @@ static int start_library(struct virgl *virgl)
  */
 void virgl_revive(struct virgl *virgl)
 {
-	if (!virgl->server || virgl->egl || virgl_server_is_running(virgl->server)) {
+	if (!virgl->server || virgl->egl) {
+		return;
+	}
+	/* A process that dies closes its sockets a moment before it is known to have ended. */
+	if (virgl->refused) {
+		virgl_server_wait(virgl->server);
+		virgl->refused = false;
+	}
+	if (virgl_server_is_running(virgl->server)) {
 		return;
 	}
 	virgl->library.cleanup(virgl);

@@ -47,6 +47,7 @@ struct virgl {
 	char no_fork_gpu
 		[128]; // one with a driver that does not survive a fork (struct vulkan_gpu); "": none
 	bool other_gpu; // and there is one that does
+	bool refused; // by the render server: the last context
 	char description[512];
 	struct virgl_device *device; // NULL: no VM
 };

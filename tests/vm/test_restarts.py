@@ -32,6 +32,20 @@ class Resets:
         expect(not errors, f"{what}: commands of the driver failed: {errors}")
 
 
+def stopped_pictures(bench, tries=5):
+    """QEMU's picture of a stopped VM, and the daemon's; the VM is left stopped.
+
+    They differ if it stops between a transfer and its flush: then another moment is tried."""
+    bench.vm.qmp.command("stop")
+    time.sleep(0.5)
+    shown, had = bench.screendump(), bench.screenshot()
+    if shown == had or tries == 1:
+        return shown, had
+    bench.vm.qmp.command("cont")
+    time.sleep(0.3)
+    return stopped_pictures(bench, tries - 1)
+
+
 @test(limit=120)
 def stop_and_cont(bench):
     """While the VM is stopped the picture stays; afterwards the desktop goes on as it was."""
@@ -50,9 +64,7 @@ def stop_and_cont(bench):
         bench.expect_moving("after cont")
         bench.wait_picture(desktop_trouble, "after cont")
     if bench.dialect == "vmm":
-        bench.vm.qmp.command("stop")
-        time.sleep(0.5)
-        expect_same(bench.screendump(), bench.screenshot(), "QEMU's screendump of the desktop")
+        expect_same(*stopped_pictures(bench), "QEMU's screendump of the desktop")
         bench.vm.qmp.command("cont")
         bench.expect_moving("after the last cont")
     resets.expect(False, "after stop and cont")

@@ -8,8 +8,11 @@
  * gets at its state.
  */
 
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <vulkan/vulkan.h>
 
 /* Its memory types. */
@@ -57,5 +60,17 @@ struct fake_vulkan {
 
 /* The name by which a test finds it. */
 #define FAKE_VULKAN_STATE "fake_vulkan_state"
+
+/* For a test: the state of the driver that FAKE_VULKAN names, or NULL (said). It stays loaded. */
+static inline struct fake_vulkan *fake_vulkan_load(void)
+{
+	void *library = dlopen(getenv("FAKE_VULKAN"), RTLD_NOW);
+
+	if (!library) {
+		fprintf(stderr, "%s\n", dlerror());
+		return NULL;
+	}
+	return dlsym(library, FAKE_VULKAN_STATE);
+}
 
 #endif

@@ -348,11 +348,9 @@ static void test_limit_is_kept_by_the_layer(void **data)
 
 static int load_fake(void **data)
 {
-	void *library = dlopen(getenv("FAKE_VULKAN"), RTLD_NOW);
-
 	(void)data;
 	manifest = getenv("VK_DRIVER_FILES");
-	fake = library ? dlsym(library, FAKE_VULKAN_STATE) : NULL;
+	fake = fake_vulkan_load();
 	return fake && manifest ? 0 : -1;
 }
 

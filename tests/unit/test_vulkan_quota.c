@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The layer's bound on the memory of several processes, through the real loader, on a driver that has any amount. */
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -615,15 +614,9 @@ static void test_no_vulkan_without_the_counters(void **data)
 
 static int load_fake(void **data)
 {
-	void *library = dlopen(getenv("FAKE_VULKAN"), RTLD_NOW);
-
 	(void)data;
-	if (!library) {
-		fprintf(stderr, "%s\n", dlerror());
-		return -1;
-	}
-	fake = dlsym(library, FAKE_VULKAN_STATE);
-	return 0;
+	fake = fake_vulkan_load();
+	return fake ? 0 : -1;
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

@@ -353,7 +353,7 @@ static void handle_queue_started(void *device, uint32_t index, struct virtq *rin
 
 	queue->ring = ring;
 	queue->stats.running = true;
-	display_pause(gpu_device_display(bridge->device), false);
+	gpu_device_pause(bridge->device, false);
 	while ((link = list_first(&queue->held))) {
 		list_remove(link);
 		push_request(queue, container_of(link, struct bridge_request, link));
@@ -379,7 +379,7 @@ static void handle_suspended(void *device)
 	if (bridge->polling) {
 		stop_polling(bridge);
 	}
-	display_pause(gpu_device_display(bridge->device), true);
+	gpu_device_pause(bridge->device, true);
 }
 
 static void discard_held(struct bridge_queue *queue)

@@ -446,6 +446,14 @@ uint32_t gpu_scanout_count(const struct gpu_device *device)
 	return device->config.outputs;
 }
 
+void gpu_device_pause(struct gpu_device *device, bool paused)
+{
+	display_pause(device->display, paused);
+	if (device->renderer_3d) {
+		render_pause(device->renderer_3d, paused);
+	}
+}
+
 void gpu_device_reset(struct gpu_device *device)
 {
 	struct gpu_resource *resource;

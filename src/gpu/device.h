@@ -153,6 +153,9 @@ void gpu_device_clear_events(struct gpu_device *device, uint32_t events);
 /* A map or an unmap of the transport ended: 0 or -errno. Never from within it. */
 void gpu_device_window_done(struct gpu_device *device, uint64_t token, int result);
 
+/* The VM is paused, or goes on; twice is fine. */
+void gpu_device_pause(struct gpu_device *device, bool paused);
+
 /* Takes the request until `complete`. */
 void gpu_device_submit(struct gpu_device *device, struct gpu_request *request);
 

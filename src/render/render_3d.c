@@ -86,3 +86,8 @@ int render_create_ring_fence(struct render_context *context, uint32_t ring, uint
 {
 	return context->renderer->ops_3d->create_ring_fence(context, ring, token);
 }
+
+void render_pause(struct renderer *renderer, bool paused)
+{
+	renderer->ops_3d->pause(renderer, paused);
+}

@@ -130,4 +130,7 @@ int render_create_fence(struct renderer *renderer, uint64_t token);
  */
 int render_create_ring_fence(struct render_context *context, uint32_t ring, uint64_t token);
 
+/* The VM is paused, and its clock with it, or goes on. */
+void render_pause(struct renderer *renderer, bool paused);
+
 #endif

@@ -49,6 +49,7 @@ struct render_3d_ops {
 		struct render_resource **resource);
 	int (*export_host_blob)(struct render_resource *resource, struct render_export *export);
 	int (*create_ring_fence)(struct render_context *context, uint32_t ring, uint64_t token);
+	void (*pause)(struct renderer *renderer, bool paused);
 };
 
 /* Bases to embed; set by the init functions. */

@@ -19,6 +19,12 @@ struct fake_texture {
 	struct memory_mapping *mapping;
 };
 
+static void pause_nothing(struct renderer *renderer, bool paused)
+{
+	(void)renderer;
+	(void)paused;
+}
+
 static const struct render_3d_ops fake_3d_ops;
 
 static struct fake_3d *to_fake(struct renderer *renderer)
@@ -295,6 +301,7 @@ static const struct render_3d_ops fake_3d_ops = {
 	.create_host_blob = create_host_blob,
 	.export_host_blob = export_host_blob,
 	.create_ring_fence = create_ring_fence,
+	.pause = pause_nothing,
 };
 
 static void destroy(struct renderer *renderer)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "frontend/commands_3d.h"
@@ -670,6 +671,171 @@ static void a_server_that_cannot_be_replaced_is_not_offered(void **state)
 	assert_int_equal(fe_gpu_ctx_create(test->gpu, CONTEXT, WIRE_CAPSET_VENUS, "one"), OK);
 }
 
+/*
+ * A ring of Venus' (VK_MESA_venus_protocol): memory with the head, which the render process moves, the tail,
+ * which we move, its thread's status, and commands. A driver rings, by a stream, when the thread sleeps.
+ */
+enum {
+	CREATE_RING = 188, // VkCommandTypeEXT
+	NOTIFY_RING = 190,
+	ENUMERATE_INSTANCE_VERSION = 137,
+	RING_CREATE_INFO = 1000384000, // VkStructureType
+	RING = 7, // its number
+	RING_HEAD = 0, // where they lie: bytes
+	RING_TAIL = 64,
+	RING_STATUS = 128,
+	RING_BUFFER = 4096,
+	RING_BUFFER_SIZE = 4096,
+	RING_SIZE = RING_BUFFER + RING_BUFFER_SIZE,
+	RING_IDLE = 1, // of its status
+	RING_IDLE_NS = 1000000, // Mesa's
+	AGAIN_MS = 100, // the daemon rings once more after so long
+	PATIENCE_MS = 20000,
+};
+
+struct ring {
+	struct test *test;
+	uint8_t *bytes;
+	uint32_t tail;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void submit(struct test *test, const void *stream, uint32_t size)
+{
+	struct {
+		struct virtio_gpu_cmd_submit head;
+		uint8_t stream[128];
+	} command = {
+		.head.hdr = { .type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = CONTEXT },
+		.head.size = size,
+	};
+
+	assert_true(size <= sizeof(command.stream));
+	memcpy(command.stream, stream, size);
+	assert_int_equal(fe_gpu_call(test->gpu, WIRE_CONTROL_QUEUE, &command,
+				 sizeof(command.head) + size, NULL, 0),
+		OK);
+}
+
+static struct ring make_ring(struct test *test)
+{
+	struct ring ring = { .test = test };
+	const struct {
+		uint32_t type, flags;
+		uint64_t ring, info_pointer;
+		uint32_t info_type, next[2], info_flags, resource;
+		uint32_t words[10][2]; // of 64 bits: the structure is packed to 32
+	} create = {
+		.type = CREATE_RING,
+		.ring = RING,
+		.info_pointer = 1,
+		.info_type = RING_CREATE_INFO,
+		.resource = BLOB,
+		.words = { { 0 }, { RING_SIZE }, { RING_IDLE_NS }, { RING_HEAD }, { RING_TAIL },
+			{ RING_STATUS }, { RING_BUFFER }, { RING_BUFFER_SIZE }, { RING_SIZE },
+			{ 0 } },
+	};
+
+	assert_int_equal(create_memory(test, CONTEXT, BLOB, RING_SIZE), OK);
+	assert_int_equal(fe_gpu_ctx_attach(test->gpu, CONTEXT, BLOB), OK);
+	ring.bytes = map(test, BLOB, 0, RING_SIZE);
+	submit(test, &create, offsetof(__typeof__(create), words) + sizeof(create.words));
+	return ring;
+}
+
+/* A command that costs nothing, without a doorbell. */
+static void put_command(struct ring *ring)
+{
+	const uint32_t command[] = { ENUMERATE_INSTANCE_VERSION, 0, 1, 0 };
+
+	memcpy(ring->bytes + RING_BUFFER + ring->tail % RING_BUFFER_SIZE, command, sizeof(command));
+	ring->tail += sizeof(command);
+	__atomic_store_n((uint32_t *)(ring->bytes + RING_TAIL), ring->tail, __ATOMIC_SEQ_CST);
+}
+
+static void notify(const struct ring *ring)
+{
+	const struct {
+		uint32_t type, flags;
+		uint64_t ring;
+		uint32_t seqno, notify_flags;
+	} notify = { .type = NOTIFY_RING, .ring = RING, .seqno = ring->tail };
+
+	submit(ring->test, &notify, sizeof(notify));
+}
+
+static uint32_t ring_word(const struct ring *ring, uint32_t offset)
+{
+	return __atomic_load_n((const uint32_t *)(ring->bytes + offset), __ATOMIC_SEQ_CST);
+}
+
+static bool is_done(const struct ring *ring)
+{
+	return ring_word(ring, RING_HEAD) == ring->tail;
+}
+
+static void wait_done(const struct ring *ring)
+{
+	for (uint64_t end = now_ms() + PATIENCE_MS; !is_done(ring); usleep(200)) {
+		if (now_ms() > end) {
+			fail_msg("the ring's thread sleeps over its commands");
+		}
+	}
+}
+
+static void wait_idle(const struct ring *ring)
+{
+	for (uint64_t end = now_ms() + PATIENCE_MS; !(ring_word(ring, RING_STATUS) & RING_IDLE);
+		usleep(200)) {
+		assert_true(now_ms() < end);
+	}
+}
+
+/*
+ * What Mesa does now and then: it rings once a millisecond at most, and does not see that the thread
+ * went to sleep meanwhile.
+ */
+static void a_ring_whose_doorbell_was_left_out_goes_on(void **state)
+{
+	struct ring ring = make_ring(*state);
+	uint64_t rung;
+
+	do {
+		put_command(&ring);
+		rung = now_ms();
+		notify(&ring);
+		wait_done(&ring);
+		wait_idle(&ring);
+	} while (now_ms() > rung + AGAIN_MS / 2); // too late: this machine is busy
+	put_command(&ring);
+	assert_false(is_done(&ring));
+	wait_done(&ring);
+}
+
+/* The same over a pause, in which the guest's clock stands still. */
+static void a_ring_goes_on_after_a_pause(void **state)
+{
+	struct ring ring = make_ring(*state);
+	uint32_t bases[WIRE_QUEUE_COUNT];
+
+	put_command(&ring);
+	notify(&ring);
+	wait_done(&ring);
+	assert_int_equal(fe_gpu_stop(ring.test->gpu, bases), 0);
+	usleep(AGAIN_MS * 1000 * 3);
+	wait_idle(&ring);
+	assert_int_equal(fe_gpu_cont(ring.test->gpu, bases), 0);
+	put_command(&ring);
+	wait_done(&ring);
+}
+
 static void a_reset_leaves_nothing_behind(void **state)
 {
 	struct test *test = *state;
@@ -759,6 +925,8 @@ int main(void)
 		TEST(a_killed_server_is_replaced_for_the_next_vm),
 		TEST(a_server_that_has_just_died_is_replaced),
 		TEST(a_server_that_cannot_be_replaced_is_not_offered),
+		TEST(a_ring_whose_doorbell_was_left_out_goes_on),
+		TEST(a_ring_goes_on_after_a_pause),
 		TEST(a_reset_leaves_nothing_behind),
 		LISTING(a_reset_leaves_nothing_behind),
 		LISTING(mappings_are_bounded),

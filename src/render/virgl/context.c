@@ -27,6 +27,12 @@
 /* Between looks at contexts whose fences make no progress. */
 #define WATCH_MS 500
 
+/* Between a doorbell and the next: long past what doorbells.h is about, and seldom enough to cost nothing. */
+#define RING_AGAIN_MS 100
+
+/* The same after a pause. The VMM lets the guest run only after it has told us. */
+#define RING_RESUMED_MS 1000
+
 /* The library looks whether the process is there only after a hundred questions without progress. */
 #define QUESTIONS 101
 
@@ -87,11 +93,15 @@ static void question(struct virgl_context *context)
 	}
 }
 
-void virgl_contexts_watch(struct virgl_device *device)
+static void handle_watch(void *data)
 {
+	struct virgl *virgl = data;
 	bool any = false;
 
-	list_for_each(link, &device->contexts) {
+	if (!virgl->device) {
+		return;
+	}
+	list_for_each(link, &virgl->device->contexts) {
 		struct virgl_context *context = container_of(link, struct virgl_context, link);
 		uint64_t first = virgl_ring_fences_first(context);
 
@@ -105,7 +115,7 @@ void virgl_contexts_watch(struct virgl_device *device)
 		any |= context->first_seen != 0;
 	}
 	if (any) {
-		loop_timer_start(device->virgl->watch, WATCH_MS);
+		loop_timer_start(virgl->watch, WATCH_MS);
 	}
 }
 
@@ -293,29 +303,95 @@ void virgl_context_detach(struct render_context *base, struct render_resource *r
 	virgl_context_end_call(context);
 }
 
-int virgl_context_submit(struct render_context *base, void *commands, size_t size)
+/* Venus' streams are not looked at here, but for doorbells: one that fails could not be sent. */
+static int send_stream(struct virgl_context *context, void *commands, size_t size)
 {
-	struct virgl_context *context = virgl_context_of(base);
-	struct virgl_library *library = library_of(context->device);
 	int error;
 
-	if (is_empty(context)) {
-		return -ENOTSUP;
-	}
-	if (!virgl_context_is_venus(context)) {
-		error = library->submit_cmd(commands, (int)context->id, (int)(size / 4));
-		return error ? -EINVAL : 0;
-	}
 	if (context->lost) {
 		return -EIO;
 	}
 	virgl_context_begin_call(context);
-	error = library->submit_cmd(commands, (int)context->id, (int)(size / 4));
+	error = library_of(context->device)
+			->submit_cmd(commands, (int)context->id, (int)(size / 4));
 	virgl_context_end_call(context);
-	/* The stream is not looked at here: it could not be sent. */
 	if (error) {
 		virgl_context_lose(context);
 		return -EIO;
 	}
 	return 0;
+}
+
+static void ring_again(struct virgl_context *context)
+{
+	struct doorbell doorbell;
+
+	while (doorbells_next(&context->doorbells, &doorbell)) {
+		send_stream(context, &doorbell, sizeof(doorbell));
+	}
+}
+
+static void handle_ring_again(void *data)
+{
+	struct virgl *virgl = data;
+
+	if (virgl->device) {
+		list_for_each(link, &virgl->device->contexts) {
+			ring_again(container_of(link, struct virgl_context, link));
+		}
+	}
+}
+
+void virgl_contexts_pause(struct renderer *renderer, bool paused)
+{
+	struct virgl_device *device = virgl_device_of(renderer);
+	bool any = false;
+
+	if (paused) {
+		loop_timer_stop(device->virgl->ring_again);
+		return;
+	}
+	list_for_each(link, &device->contexts) {
+		struct virgl_context *context = container_of(link, struct virgl_context, link);
+
+		any |= doorbells_resume(&context->doorbells);
+	}
+	if (any) {
+		loop_timer_start(device->virgl->ring_again, RING_RESUMED_MS);
+	}
+}
+
+int virgl_context_submit(struct render_context *base, void *commands, size_t size)
+{
+	struct virgl_context *context = virgl_context_of(base);
+	struct virgl *virgl = context->device->virgl;
+
+	if (is_empty(context)) {
+		return -ENOTSUP;
+	}
+	if (!virgl_context_is_venus(context)) {
+		int error = virgl->library.submit_cmd(commands, (int)context->id, (int)(size / 4));
+
+		return error ? -EINVAL : 0;
+	}
+	if (doorbells_note(&context->doorbells, commands, size) &&
+		!loop_timer_is_running(virgl->ring_again)) {
+		loop_timer_start(virgl->ring_again, RING_AGAIN_MS);
+	}
+	return send_stream(context, commands, size);
+}
+
+int virgl_contexts_open(struct virgl *virgl)
+{
+	virgl->watch = loop_add_timer(virgl->loop, handle_watch, virgl);
+	virgl->ring_again = loop_add_timer(virgl->loop, handle_ring_again, virgl);
+	return virgl->watch && virgl->ring_again ? 0 : -ENOMEM;
+}
+
+void virgl_contexts_close(struct virgl *virgl)
+{
+	loop_remove_timer(virgl->watch);
+	loop_remove_timer(virgl->ring_again);
+	virgl->watch = NULL;
+	virgl->ring_again = NULL;
 }

@@ -108,15 +108,6 @@ static void handle_tell(void *data)
 	}
 }
 
-static void handle_watch(void *data)
-{
-	struct virgl *virgl = data;
-
-	if (virgl->device) {
-		virgl_contexts_watch(virgl->device);
-	}
-}
-
 /* OpenGL's; each context of Vulkan has a descriptor of its own. */
 static int open_poll(struct virgl *virgl)
 {
@@ -136,8 +127,7 @@ int virgl_fences_open(struct virgl *virgl)
 	virgl->next_fence = FIRST_FENCE;
 	virgl->tell = loop_add_deferred(virgl->loop, handle_tell, virgl);
 	virgl->stay_awake = loop_add_idle(virgl->loop, handle_stay_awake, virgl);
-	virgl->watch = loop_add_timer(virgl->loop, handle_watch, virgl);
-	if (!virgl->tell || !virgl->stay_awake || !virgl->watch) {
+	if (!virgl->tell || !virgl->stay_awake) {
 		return -ENOMEM;
 	}
 	return virgl->egl ? open_poll(virgl) : 0;
@@ -147,12 +137,10 @@ void virgl_fences_close(struct virgl *virgl)
 {
 	loop_remove_fd(virgl->poll_source);
 	loop_remove_timer(virgl->poll_timer);
-	loop_remove_timer(virgl->watch);
 	loop_remove_deferred(virgl->tell);
 	loop_remove_idle(virgl->stay_awake);
 	virgl->poll_source = NULL;
 	virgl->poll_timer = NULL;
-	virgl->watch = NULL;
 	virgl->tell = NULL;
 	virgl->stay_awake = NULL;
 }

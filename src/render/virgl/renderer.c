@@ -73,6 +73,7 @@ static const struct render_3d_ops virgl_3d_ops = {
 	.create_host_blob = virgl_blob_create,
 	.export_host_blob = virgl_blob_export,
 	.create_ring_fence = virgl_ring_fence_create,
+	.pause = virgl_contexts_pause,
 };
 
 static void destroy_device(struct renderer *renderer)

@@ -277,7 +277,8 @@ struct virgl *virgl_open(struct loop *loop, const struct virgl_config *config)
 	virgl->loop = loop;
 	virgl->thread = pthread_self();
 	if (choose_drivers(virgl, config) < 0 || load(virgl) < 0 || start_library(virgl) < 0 ||
-		find_capsets(virgl) < 0 || virgl_fences_open(virgl) < 0) {
+		find_capsets(virgl) < 0 || virgl_fences_open(virgl) < 0 ||
+		virgl_contexts_open(virgl) < 0) {
 		goto fail;
 	}
 	virgl->reader = virgl->egl ? virgl_reader_open(loop, virgl->egl) : NULL;
@@ -296,6 +297,7 @@ void virgl_close(struct virgl *virgl)
 		return;
 	}
 	assert(!virgl->device);
+	virgl_contexts_close(virgl);
 	virgl_fences_close(virgl);
 	virgl_reader_close(virgl->reader);
 	virgl->reader = NULL;

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "render/render_impl.h"
 #include "render/virgl/awake.h"
+#include "render/virgl/doorbells.h"
 #include "render/virgl/getimage.h"
 #include "render/virgl/guard.h"
 #include "render/virgl/library.h"
@@ -31,6 +32,7 @@ struct virgl {
 	struct virgl_server *server; // NULL: no Venus
 	int server_socket; // until the library takes it
 	struct loop_timer *watch; // of Venus' contexts
+	struct loop_timer *ring_again; // their rings' doorbells
 	struct virgl_reader *reader; // NULL: textures are read where they are drawn
 	struct virgl_renderer_callbacks callbacks;
 	bool started;
@@ -81,6 +83,7 @@ struct virgl_context {
 	int process; // a pidfd; -1: not known
 	struct loop_fd *death; // of the process
 	uint64_t first_seen; // the first of fences when the watch looked last
+	struct doorbells doorbells;
 };
 
 struct virgl_context *virgl_context_of(struct render_context *context);
@@ -135,9 +138,11 @@ int virgl_context_submit(struct render_context *context, void *commands, size_t 
 void virgl_context_begin_call(const struct virgl_context *context);
 void virgl_context_end_call(struct virgl_context *context);
 void virgl_context_lose(struct virgl_context *context); // its process is gone: its fences end, too
-/* Looks for contexts whose process died unseen while fences of theirs are pending; now, and after one was made. */
-void virgl_contexts_watch(struct virgl_device *device);
-void virgl_context_expect(struct virgl_context *context);
+void virgl_context_expect(struct virgl_context *context); // a fence of it was made
+void virgl_contexts_pause(struct renderer *renderer, bool paused);
+/* Starts and stops looking after contexts. Returns 0 or -errno (logged). */
+int virgl_contexts_open(struct virgl *virgl);
+void virgl_contexts_close(struct virgl *virgl);
 
 /* fence.c */
 int virgl_fence_create(struct renderer *renderer, uint64_t token);

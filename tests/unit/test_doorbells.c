@@ -71,14 +71,33 @@ static void each_is_due_once(void **state)
 {
 	(void)state;
 	expect_none();
+	assert_false(doorbells_age(&bells));
 	assert_true(ring(7));
 	assert_true(ring(UINT64_MAX));
 	assert_true(ring(7));
+	expect_none();
+	assert_true(doorbells_age(&bells));
 	expect_due(7);
 	expect_due(UINT64_MAX);
 	expect_none();
+	assert_false(doorbells_age(&bells));
 	assert_true(ring(UINT64_MAX));
+	assert_true(doorbells_age(&bells));
 	expect_due(UINT64_MAX);
+	expect_none();
+}
+
+/* Else it could come before what it is for. */
+static void it_is_due_after_the_last_time(void **state)
+{
+	(void)state;
+	ring(7);
+	assert_true(doorbells_age(&bells));
+	ring(7);
+	expect_none();
+	assert_true(doorbells_age(&bells));
+	assert_true(doorbells_age(&bells));
+	expect_due(7);
 	expect_none();
 }
 
@@ -90,6 +109,7 @@ static void none_of_a_destroyed_ring_is_due(void **state)
 	ring(3);
 	destroy(1);
 	destroy(4); // never rung
+	assert_true(doorbells_age(&bells));
 	expect_due(3);
 	expect_due(2);
 	destroy(2);
@@ -98,6 +118,7 @@ static void none_of_a_destroyed_ring_is_due(void **state)
 	expect_none();
 	destroy(3);
 	assert_false(doorbells_resume(&bells));
+	assert_false(doorbells_age(&bells));
 	expect_none();
 }
 
@@ -108,11 +129,15 @@ static void after_a_pause_all_are_due(void **state)
 	expect_none();
 	ring(1);
 	ring(2);
+	assert_true(doorbells_age(&bells));
 	expect_due(1);
 	expect_due(2);
+	ring(3);
 	assert_true(doorbells_resume(&bells));
+	assert_true(doorbells_age(&bells));
 	expect_due(1);
 	expect_due(2);
+	expect_due(3);
 	expect_none();
 }
 
@@ -123,11 +148,12 @@ static void other_streams_are_none(void **state)
 		assert_false(note(NOTIFY_RING, 1, size));
 	}
 	assert_false(note(CREATE_RING, 1, sizeof(struct doorbell)));
-	expect_none();
+	assert_false(doorbells_age(&bells));
 	ring(1);
 	for (size_t size = 0; size < 16; size++) {
 		assert_false(note(DESTROY_RING, 1, size));
 	}
+	assert_true(doorbells_age(&bells));
 	expect_due(1);
 }
 
@@ -142,6 +168,7 @@ static void there_is_a_bound(void **state)
 	destroy(0);
 	assert_true(ring(DOORBELLS_MAX));
 	assert_false(ring(0));
+	assert_true(doorbells_age(&bells));
 	for (uint32_t i = 0; i < DOORBELLS_MAX; i++) {
 		struct doorbell doorbell;
 
@@ -157,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_is_due_once),
+		TEST(it_is_due_after_the_last_time),
 		TEST(none_of_a_destroyed_ring_is_due),
 		TEST(after_a_pause_all_are_due),
 		TEST(other_streams_are_none),

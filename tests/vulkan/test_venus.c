@@ -798,25 +798,34 @@ static void wait_idle(const struct ring *ring)
 	}
 }
 
+static void ring_in_vain(struct ring *ring)
+{
+	put_command(ring);
+	notify(ring);
+	wait_done(ring);
+	wait_idle(ring);
+}
+
 /*
  * What Mesa does now and then: it rings once a millisecond at most, and does not see that the thread
- * went to sleep meanwhile.
+ * went to sleep meanwhile. Another doorbell, from before, is to be rung again at about the same time.
  */
 static void a_ring_whose_doorbell_was_left_out_goes_on(void **state)
 {
 	struct ring ring = make_ring(*state);
-	uint64_t rung;
 
-	do {
+	for (uint32_t early_us = 0; early_us < 4000; early_us += 250) {
+		uint64_t rung;
+
+		ring_in_vain(&ring);
+		usleep(AGAIN_MS * 1000 - early_us);
+		do {
+			rung = now_ms();
+			ring_in_vain(&ring);
+		} while (now_ms() > rung + AGAIN_MS / 2); // too late: this machine is busy
 		put_command(&ring);
-		rung = now_ms();
-		notify(&ring);
 		wait_done(&ring);
-		wait_idle(&ring);
-	} while (now_ms() > rung + AGAIN_MS / 2); // too late: this machine is busy
-	put_command(&ring);
-	assert_false(is_done(&ring));
-	wait_done(&ring);
+	}
 }
 
 /* The same over a pause, in which the guest's clock stands still. */

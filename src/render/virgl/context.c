@@ -27,7 +27,7 @@
 /* Between looks at contexts whose fences make no progress. */
 #define WATCH_MS 500
 
-/* Between a doorbell and the next: long past what doorbells.h is about, and seldom enough to cost nothing. */
+/* A doorbell is rung again after so long or twice as long: far past what doorbells.h is about. */
 #define RING_AGAIN_MS 100
 
 /* The same after a pause. The VMM lets the guest run only after it has told us. */
@@ -322,23 +322,30 @@ static int send_stream(struct virgl_context *context, void *commands, size_t siz
 	return 0;
 }
 
-static void ring_again(struct virgl_context *context)
+/* Returns whether there is more to ring the next time. */
+static bool ring_again(struct virgl_context *context)
 {
 	struct doorbell doorbell;
 
 	while (doorbells_next(&context->doorbells, &doorbell)) {
 		send_stream(context, &doorbell, sizeof(doorbell));
 	}
+	return doorbells_age(&context->doorbells);
 }
 
 static void handle_ring_again(void *data)
 {
 	struct virgl *virgl = data;
+	bool more = false;
 
-	if (virgl->device) {
-		list_for_each(link, &virgl->device->contexts) {
-			ring_again(container_of(link, struct virgl_context, link));
-		}
+	if (!virgl->device) {
+		return;
+	}
+	list_for_each(link, &virgl->device->contexts) {
+		more |= ring_again(container_of(link, struct virgl_context, link));
+	}
+	if (more) {
+		loop_timer_start(virgl->ring_again, RING_AGAIN_MS);
 	}
 }
 

@@ -35,7 +35,7 @@ static void forget(struct doorbells *bells, uint64_t ring)
 	if (i < bells->count) {
 		bells->count--;
 		bells->rings[i] = bells->rings[bells->count];
-		bells->due[i] = bells->due[bells->count];
+		bells->ages[i] = bells->ages[bells->count];
 	}
 }
 
@@ -47,7 +47,7 @@ static bool remember(struct doorbells *bells, uint64_t ring)
 		return false;
 	}
 	bells->rings[i] = ring;
-	bells->due[i] = true;
+	bells->ages[i] = DOORBELL_FRESH;
 	bells->count += i == bells->count;
 	return true;
 }
@@ -69,7 +69,9 @@ bool doorbells_note(struct doorbells *bells, const void *stream, size_t size)
 
 bool doorbells_resume(struct doorbells *bells)
 {
-	memset(bells->due, true, sizeof(bells->due));
+	for (uint32_t i = 0; i < bells->count; i++) {
+		bells->ages[i] = DOORBELL_DUE;
+	}
 	return bells->count > 0;
 }
 
@@ -77,13 +79,26 @@ bool doorbells_next(struct doorbells *bells, struct doorbell *doorbell)
 {
 	uint32_t i = 0;
 
-	while (i < bells->count && !bells->due[i]) {
+	while (i < bells->count && bells->ages[i] != DOORBELL_DUE) {
 		i++;
 	}
 	if (i == bells->count) {
 		return false;
 	}
-	bells->due[i] = false;
+	bells->ages[i] = DOORBELL_DONE;
 	*doorbell = (struct doorbell){ .command = NOTIFY_RING, .ring = bells->rings[i] };
 	return true;
+}
+
+bool doorbells_age(struct doorbells *bells)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < bells->count; i++) {
+		if (bells->ages[i] == DOORBELL_FRESH) {
+			bells->ages[i] = DOORBELL_DUE;
+		}
+		any |= bells->ages[i] == DOORBELL_DUE;
+	}
+	return any;
 }

@@ -13,7 +13,8 @@
  * sleeps for one that it has just woken: its commands stay in the ring, and its program waits for ever.
  *
  * What is held back so is held back within a millisecond after a doorbell. So each is rung again when that is
- * long past: a thread that sleeps too long wakes, and to the others it does no harm.
+ * long past: a thread that sleeps too long wakes, and to the others it does no harm. One that is rung often is
+ * rung again after the last time: each doorbell does what the one before was to do.
  */
 
 #include <stdbool.h>
@@ -32,15 +33,22 @@ struct doorbell {
 	uint32_t flags;
 };
 
+/* Of a ring. doorbells_age makes those that it finds FRESH due, so they are older than the time between two calls. */
+enum doorbell_age {
+	DOORBELL_DONE, // rung again
+	DOORBELL_FRESH,
+	DOORBELL_DUE,
+};
+
 struct doorbells {
 	uint64_t rings[DOORBELLS_MAX]; // that were rung
-	bool due[DOORBELLS_MAX]; // to be rung again
+	enum doorbell_age ages[DOORBELLS_MAX];
 	uint32_t count;
 };
 
 /*
  * The context was given a stream, of any bytes; the first command is looked at, as drivers send those of
- * rings alone. Returns whether a doorbell became due.
+ * rings alone. Returns whether it was a doorbell to be rung again.
  */
 bool doorbells_note(struct doorbells *bells, const void *stream, size_t size);
 
@@ -49,5 +57,8 @@ bool doorbells_resume(struct doorbells *bells);
 
 /* Takes the next that is due. False: there is none. */
 bool doorbells_next(struct doorbells *bells, struct doorbell *doorbell);
+
+/* To be called from time to time. Returns whether any are due next time. */
+bool doorbells_age(struct doorbells *bells);
 
 #endif

@@ -120,7 +120,6 @@ static void complete(struct gpu_device *device, struct gpu_request *request)
 		gpu_limits_give(&device->limits, request->charged);
 		request->charged = 0;
 	}
-	count_response(device, request);
 	request->response_len = encode_header(
 		&request->response, request->response_type, has_header ? request->bytes : NULL);
 	if (request->capset) {
@@ -142,15 +141,9 @@ void gpu_request_end(struct gpu_device *device, struct gpu_request *request)
 {
 	assert(request->waiting_for > 0);
 	if (--request->waiting_for == 0) {
+		count_response(device, request);
 		complete(device, request);
 	}
-}
-
-void gpu_request_abort(struct gpu_device *device, struct gpu_request *request)
-{
-	request->waiting_for = 0;
-	request->response_type = VIRTIO_GPU_RESP_ERR_UNSPEC;
-	complete(device, request);
 }
 
 void gpu_request_abort_all(struct gpu_device *device)
@@ -158,8 +151,12 @@ void gpu_request_abort_all(struct gpu_device *device)
 	struct gpu_request_table *table = &device->requests;
 
 	for (uint32_t i = 0; table->used && i < table->slot_count; i++) {
-		if (table->slots[i]) {
-			gpu_request_abort(device, table->slots[i]);
+		struct gpu_request *request = table->slots[i];
+
+		if (request) {
+			request->waiting_for = 0;
+			request->response_type = VIRTIO_GPU_RESP_ERR_UNSPEC;
+			complete(device, request);
 		}
 	}
 }

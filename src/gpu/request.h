@@ -41,10 +41,7 @@ void gpu_request_begin(struct gpu_request *request);
 /* An operation ended; if it was the last, the request is completed. */
 void gpu_request_end(struct gpu_device *device, struct gpu_request *request);
 
-/* Completes the request now, whatever it waits for: its token is void. */
-void gpu_request_abort(struct gpu_device *device, struct gpu_request *request);
-
-/* Aborts all that are pending. */
+/* Completes all that are pending, whatever they wait for; that is no answer, and not counted as one. */
 void gpu_request_abort_all(struct gpu_device *device);
 
 #endif

@@ -140,6 +140,17 @@ static void pending_small_requests_never_fail_for_memory(void **state)
 	fixture_destroy(fixture);
 }
 
+static uint64_t errors(const struct fixture *fixture)
+{
+	const struct gpu_device_stats *stats;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; (stats = gpu_device_command_stats(fixture->device, i)); i++) {
+		sum += stats->errors;
+	}
+	return sum;
+}
+
 static void a_reset_ends_all(void **state)
 {
 	struct fixture *fixture = *state;
@@ -158,6 +169,7 @@ static void a_reset_ends_all(void **state)
 	gpu_device_reset(fixture->device);
 	assert_int_equal(flush_ticket->completions, 1);
 	assert_int_equal(info_ticket->completions, 1);
+	assert_int_equal(errors(fixture), 0); // nobody gets an answer
 	assert_null(fixture->display->outputs[0].frame);
 	assert_null(fixture->display->outputs[1].cursor);
 	assert_int_equal(array_memory_mapped(), 0);

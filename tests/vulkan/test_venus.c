@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/loop.h"
 #include "frontend/commands_3d.h"
 #include "support/daemon.h"
 
@@ -701,10 +701,7 @@ struct ring {
 
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return loop_now_ns() / 1000000;
 }
 
 static void submit(struct test *test, const void *stream, uint32_t size)
@@ -781,21 +778,29 @@ static bool is_done(const struct ring *ring)
 	return ring_word(ring, RING_HEAD) == ring->tail;
 }
 
-static void wait_done(const struct ring *ring)
+static bool is_idle(const struct ring *ring)
 {
-	for (uint64_t end = now_ms() + PATIENCE_MS; !is_done(ring); usleep(200)) {
+	return ring_word(ring, RING_STATUS) & RING_IDLE;
+}
+
+static void wait_until(
+	const struct ring *ring, bool (*holds)(const struct ring *ring), const char *otherwise)
+{
+	for (uint64_t end = now_ms() + PATIENCE_MS; !holds(ring); usleep(200)) {
 		if (now_ms() > end) {
-			fail_msg("the ring's thread sleeps over its commands");
+			fail_msg("%s", otherwise);
 		}
 	}
 }
 
+static void wait_done(const struct ring *ring)
+{
+	wait_until(ring, is_done, "the ring's thread sleeps over its commands");
+}
+
 static void wait_idle(const struct ring *ring)
 {
-	for (uint64_t end = now_ms() + PATIENCE_MS; !(ring_word(ring, RING_STATUS) & RING_IDLE);
-		usleep(200)) {
-		assert_true(now_ms() < end);
-	}
+	wait_until(ring, is_idle, "the ring's thread does not sleep");
 }
 
 static void ring_in_vain(struct ring *ring)

@@ -93,38 +93,53 @@ static void question(struct virgl_context *context)
 	}
 }
 
-static void handle_watch(void *data)
+/*
+ * Looks at each context of the VM, if there is one. Starts the timer for the next look if any of them wants that.
+ */
+static void look_at_contexts(struct virgl *virgl, bool (*look)(struct virgl_context *context),
+	struct loop_timer *timer, uint32_t milliseconds)
 {
-	struct virgl *virgl = data;
 	bool any = false;
 
 	if (!virgl->device) {
 		return;
 	}
 	list_for_each(link, &virgl->device->contexts) {
-		struct virgl_context *context = container_of(link, struct virgl_context, link);
-		uint64_t first = virgl_ring_fences_first(context);
-
-		if (context->death) {
-			continue; // it tells
-		}
-		if (first && first == context->first_seen) {
-			question(context);
-		}
-		context->first_seen = virgl_ring_fences_first(context);
-		any |= context->first_seen != 0;
+		any |= look(container_of(link, struct virgl_context, link));
 	}
 	if (any) {
-		loop_timer_start(virgl->watch, WATCH_MS);
+		loop_timer_start(timer, milliseconds);
 	}
+}
+
+/* Returns whether it has fences that nobody else would end. */
+static bool watch(struct virgl_context *context)
+{
+	uint64_t first = virgl_ring_fences_first(context);
+
+	if (context->death) {
+		return false; // it tells
+	}
+	if (first && first == context->first_seen) {
+		question(context);
+	}
+	context->first_seen = virgl_ring_fences_first(context);
+	return context->first_seen != 0;
+}
+
+static void handle_watch(void *data)
+{
+	struct virgl *virgl = data;
+
+	look_at_contexts(virgl, watch, virgl->watch, WATCH_MS);
 }
 
 void virgl_context_expect(struct virgl_context *context)
 {
-	struct loop_timer *watch = context->device->virgl->watch;
+	struct loop_timer *timer = context->device->virgl->watch;
 
-	if (!context->death && !loop_timer_is_running(watch)) {
-		loop_timer_start(watch, WATCH_MS);
+	if (!context->death && !loop_timer_is_running(timer)) {
+		loop_timer_start(timer, WATCH_MS);
 	}
 }
 
@@ -336,35 +351,23 @@ static bool ring_again(struct virgl_context *context)
 static void handle_ring_again(void *data)
 {
 	struct virgl *virgl = data;
-	bool more = false;
 
-	if (!virgl->device) {
-		return;
-	}
-	list_for_each(link, &virgl->device->contexts) {
-		more |= ring_again(container_of(link, struct virgl_context, link));
-	}
-	if (more) {
-		loop_timer_start(virgl->ring_again, RING_AGAIN_MS);
-	}
+	look_at_contexts(virgl, ring_again, virgl->ring_again, RING_AGAIN_MS);
+}
+
+static bool resume(struct virgl_context *context)
+{
+	return doorbells_resume(&context->doorbells);
 }
 
 void virgl_contexts_pause(struct renderer *renderer, bool paused)
 {
-	struct virgl_device *device = virgl_device_of(renderer);
-	bool any = false;
+	struct virgl *virgl = virgl_device_of(renderer)->virgl;
 
 	if (paused) {
-		loop_timer_stop(device->virgl->ring_again);
-		return;
-	}
-	list_for_each(link, &device->contexts) {
-		struct virgl_context *context = container_of(link, struct virgl_context, link);
-
-		any |= doorbells_resume(&context->doorbells);
-	}
-	if (any) {
-		loop_timer_start(device->virgl->ring_again, RING_RESUMED_MS);
+		loop_timer_stop(virgl->ring_again);
+	} else {
+		look_at_contexts(virgl, resume, virgl->ring_again, RING_RESUMED_MS);
 	}
 }
 
